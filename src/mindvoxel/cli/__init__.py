@@ -1,0 +1,1 @@
+"""One module a command; mindvoxel.cli.main finds them by name."""

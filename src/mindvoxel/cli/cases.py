@@ -1,0 +1,72 @@
+"""Cases of a data set, prepared by a recipe, and how a network scores on them."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from easydict import EasyDict
+
+from mindvoxel.data.prepare import Prepared, prepare_case
+from mindvoxel.datasets.promise12 import CasePaths
+from mindvoxel.inference import segment_case
+from mindvoxel.log import progress
+from mindvoxel.metrics.report import score_case, summarise
+from mindvoxel.volume import Volume
+
+LABELS = {"prostate": 1}
+
+
+def prepare_cases(cases: list[CasePaths], recipe: EasyDict, what: str) -> list[Prepared]:
+    """All cases, in order, read and resampled by `num_workers` threads; the first fault ends it."""
+    if not cases:
+        return []
+
+    def prepare(paths: CasePaths) -> Prepared:
+        return prepare_case(
+            paths.case,
+            paths.image,
+            paths.label,
+            spacing_mm=tuple(recipe.data.spacing_mm),
+            patch_size=tuple(recipe.data.patch_size),
+            centre_crop=recipe.data.centre_crop,
+        )
+
+    with ThreadPoolExecutor(max(recipe.data.num_workers, 1)) as pool:
+        try:
+            return list(progress(pool.map(prepare, cases), total=len(cases), what=what, unit="case"))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def segment(case: Prepared, predict: Callable, recipe: EasyDict) -> Volume:
+    """The mask of a case, by the recipe's `eval` section."""
+    return segment_case(
+        case,
+        predict,
+        window=tuple(recipe.data.patch_size),
+        overlap=recipe.eval.overlap,
+        blend=recipe.eval.blend,
+        mirror_axes=tuple(recipe.eval.mirror_axes),
+        restore_order=recipe.eval.restore_order,
+        keep_largest=recipe.eval.largest_component,
+    )
+
+
+def score(case: Prepared, mask: Volume, recipe: EasyDict) -> list[dict]:
+    return score_case(case.case, mask, case.truth, LABELS, recipe.eval.nsd_tolerance_mm)
+
+
+def scorer(network, cases: list[Prepared], recipe: EasyDict) -> Callable[[], dict]:
+    """A callable that segments whole volumes with the network as it is, and returns the mean Dice and HD95."""
+    from mindvoxel.train.predict import foreground_predictor
+
+    predict = foreground_predictor(network)
+
+    def validate() -> dict:
+        rows = []
+        for case in progress(cases, what="validation", unit="case"):
+            rows += score(case, segment(case, predict, recipe), recipe)
+        means = summarise(rows)["mean"]
+        return {"val_dice": means["dice"], "val_hd95_mm": means["hd95_mm"]}
+
+    return validate

@@ -1,0 +1,136 @@
+"""What the commands share: flags, and how a command ends."""
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from easydict import EasyDict
+
+from mindvoxel import config
+from mindvoxel.errors import InputError, WorkError
+
+# What the user can mend about a file or a folder: exit status 2, as for any other bad input.
+_USERS_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
+_USERS_FAULTS |= {errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.EIO}
+
+
+def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0, or one sentence on standard error and 2 (bad input), 1 (failed work), 130 (interrupted)."""
+    try:
+        command(normalise(sys.argv[1:] if argv is None else argv))
+    except InputError as error:
+        return _fail(str(error), 2)
+    except WorkError as error:
+        return _fail(str(error), 1)
+    except OSError as error:
+        if error.errno not in _USERS_FAULTS or error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}; choose another folder, or free it", 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    return 0
+
+
+def _fail(sentence: str, status: int) -> int:
+    sys.stderr.write(f"error: {' '.join(sentence.split())}\n")
+    return status
+
+
+def normalise(argv: Sequence[str]) -> list[str]:
+    """`--data-path` as `--data_path`; values stay as they are."""
+    named = []
+    for word in argv:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word.partition("=")
+            word = "--" + name[2:].replace("-", "_") + equals + value
+        named.append(word)
+    return named
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviated flags, which shows every default."""
+
+    def __init__(self, prog: str, description: str):
+        super().__init__(
+            prog=prog,
+            description=description,
+            allow_abbrev=False,
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+
+
+def boolean(text: str) -> bool:
+    if text.lower() not in {"true", "false", "1", "0"}:
+        raise argparse.ArgumentTypeError(f"true or false is needed, got {text!r}")
+    return text.lower() in {"true", "1"}
+
+
+def add_device_flags(parser: Parser) -> None:
+    target = os.environ.get("DEVICE_TARGET", "Ascend")
+    parser.add_argument("--device_target", default=target, help="Ascend, GPU or CPU; DEVICE_TARGET sets the default")
+    parser.add_argument(
+        "--device_id", type=int, default=int(os.environ.get("DEVICE_ID", "0")), help="number of the card"
+    )
+
+
+def choose_model(argv: Sequence[str], model: str | None, parser: Parser) -> str:
+    """The model that the entry point names or --model asks for; the flag is added to the parser."""
+    from mindvoxel.zoo import model_names
+
+    names = model_names()
+    parser.add_argument("--model", default=model, help=f"one of {', '.join(names)}")
+    chosen = _flag(argv, "--model") or model
+    if chosen is None:
+        if {"-h", "--help"} & set(argv):
+            return names[0]
+        raise InputError(f"--model is needed: one of {', '.join(names)}")
+    if chosen not in names:
+        raise InputError(f"--model {chosen} is unknown; choose one of {', '.join(names)}")
+    return chosen
+
+
+def _flag(argv: Sequence[str], flag: str) -> str | None:
+    for i, word in enumerate(argv):
+        if word == flag and i + 1 < len(argv):
+            return argv[i + 1]
+        if word.startswith(flag + "="):
+            return word.partition("=")[2]
+    return None
+
+
+def add_recipe_flags(parser: Parser, recipe: EasyDict, sections: tuple[str, ...]) -> None:
+    """One flag for each value of these sections of the recipe; what is not given stays as the recipe has it."""
+    group = parser.add_argument_group("recipe", "any value of the recipe; lists as 64,128,128")
+    texts = config.describe(recipe.model)
+    for key, value in config.flatten(recipe).items():
+        if key.split(".")[0] in sections:
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            help_text = f"{texts[key]} (recipe: {shown or 'none'})".replace("%", "%%")
+            group.add_argument(
+                f"--{key.split('.')[1]}", dest=key, default=argparse.SUPPRESS, help=help_text, metavar="VALUE"
+            )
+
+
+def overrides(args: argparse.Namespace, recipe: EasyDict) -> dict:
+    """The recipe values that the command line gives, by `section.key`."""
+    known = config.flatten(recipe)
+    return {
+        key: config.parse_value("--" + key.split(".")[1], text, known[key])
+        for key, text in vars(args).items()
+        if key in known
+    }
+
+
+def new_folder(path: str | Path) -> Path:
+    """Make the folder, and see at once whether it can be written."""
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    probe = path / f".partial-{os.getpid()}"
+    try:
+        probe.write_text("x")
+    finally:
+        probe.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,23 @@
+"""A trained network from its checkpoint."""
+
+import json
+from pathlib import Path
+
+from easydict import EasyDict
+
+from mindvoxel import config
+from mindvoxel.errors import InputError
+from mindvoxel.train import checkpoint
+from mindvoxel.zoo import build_network
+
+
+def network_of(ckpt_path: str | Path, model: str):
+    """(network in evaluation mode, its recipe, its meta data); InputError for a checkpoint of another model."""
+    meta, values = checkpoint.load(ckpt_path)
+    if meta["model"] != model:
+        raise InputError(f"{ckpt_path}: a checkpoint of {meta['model']}, not of {model}; give --model {meta['model']}")
+    recipe: EasyDict = config.from_json(json.dumps(meta["recipe"]))
+    network = build_network(model, **recipe.network)
+    checkpoint.load_network(network, values, ckpt_path)
+    network.set_train(False)
+    return network, recipe, meta

@@ -1,0 +1,133 @@
+"""Recipes: plain Python that fills an EasyDict of sections; an unknown key is an error with the nearest known one."""
+
+import difflib
+import importlib
+import json
+import pkgutil
+
+from easydict import EasyDict
+
+from mindvoxel.errors import InputError
+
+# Every value that a recipe may hold beside its `network` section (each model's config.py describes that one): the
+# help text of its flag, with the unit. A key that does not stand here is refused.
+HELP = {
+    "data.spacing_mm": "grid to resample to, (z, y, x), mm",
+    "data.patch_size": "training patch and inference window (D, H, W), voxels",
+    "data.centre_crop": "use the patch in the middle of each scan only, in training and inference (as published)",
+    "data.augment": "rotate, scale, mirror and change intensities of training patches",
+    "data.foreground_fraction": "share of patches centred on a foreground voxel, 0 to 1",
+    "data.num_workers": "threads that prepare cases and patches; 0: none beside the main one",
+    "optim.learning_rate": "Adam's learning rate after warm-up",
+    "optim.warmup_steps": "steps of linear warm-up",
+    "optim.warmup_start": "learning rate of the first step, as a share of learning_rate",
+    "train.epochs": "epochs; the schedule is laid over all of them",
+    "train.batch_size": "patches a step and device",
+    "train.repeats": "patches of each case an epoch",
+    "train.eval_interval": "epochs between validations; the last epoch always validates",
+    "train.save_interval": "epochs between writes of last.ckpt; every validation and the last epoch write it too",
+    "train.seed": "seed of initialisation, order, augmentation and dropout",
+    "train.amp_level": "mixed precision: O0 (float32), O1, O2, O3 or auto, in float16",
+    "train.loss_scale": "loss scale at O1 and above; 0: dynamic, from 65536",
+    "eval.overlap": "share of a window that the next one covers again, 0 to 1",
+    "eval.blend": "weight of a window's voxels: gaussian or constant",
+    "eval.mirror_axes": "axes also predicted mirrored (0 z, 1 y, 2 x)",
+    "eval.restore_order": "interpolation of the probability on its way back to the scan: linear or nearest",
+    "eval.largest_component": "keep the largest connected component only",
+    "eval.nsd_tolerance_mm": "tolerance of the normalised surface distance, mm",
+}
+CHOICES = {
+    "train.amp_level": ("O0", "O1", "O2", "O3", "auto"),
+    "eval.blend": ("gaussian", "constant"),
+    "eval.restore_order": ("linear", "nearest"),
+    "network.act": ("elu", "prelu"),
+    "network.init": ("normal", "he_normal"),
+}
+
+
+def base_config(model: str) -> EasyDict:
+    """What every recipe starts from; the model's own config.py adds the `network` section and changes the rest."""
+    return EasyDict(
+        model=model,
+        network={},
+        data={"spacing_mm": (1.5, 1.0, 1.0), "patch_size": (64, 128, 128), "centre_crop": False, "augment": True}
+        | {"foreground_fraction": 0.5, "num_workers": 2},
+        optim={"learning_rate": 1e-3, "warmup_steps": 120, "warmup_start": 0.3},
+        train={"epochs": 500, "batch_size": 4, "repeats": 1, "eval_interval": 25, "save_interval": 10, "seed": 1}
+        | {"amp_level": "O0", "loss_scale": 0.0},
+        eval={"overlap": 0.5, "blend": "gaussian", "mirror_axes": (), "restore_order": "linear"}
+        | {"largest_component": True, "nsd_tolerance_mm": 2.0},
+    )
+
+
+def describe(model: str) -> dict[str, str]:
+    """Help text of every key of the model's recipes."""
+    return importlib.import_module(f"{model}.config").HELP | HELP
+
+
+def recipe_names(model: str) -> list[str]:
+    """`default` and the modules of the model's configs folder."""
+    package = importlib.import_module(f"{model}.configs")
+    return ["default", *sorted(m.name for m in pkgutil.iter_modules(package.__path__))]
+
+
+def load_recipe(model: str, name: str = "default") -> EasyDict:
+    """The recipe `name` of `model`, checked."""
+    if name not in recipe_names(model):
+        raise InputError(f"recipe {name!r} of {model} is unknown; choose one of {', '.join(recipe_names(model))}")
+    module = f"{model}.config" if name == "default" else f"{model}.configs.{name}"
+    return check_recipe(importlib.import_module(module).get_config())
+
+
+def flatten(recipe: EasyDict) -> dict:
+    """`section.key` -> value, lists as tuples."""
+    return {
+        f"{section}.{key}": tuple(value) if isinstance(value, list) else value
+        for section, values in recipe.items()
+        if isinstance(values, dict)
+        for key, value in values.items()
+    }
+
+
+def check_recipe(recipe: EasyDict) -> EasyDict:
+    """The recipe itself; raises InputError for an unknown key, a missing one, or a choice that does not exist."""
+    known, found = describe(recipe.model), flatten(recipe)
+    for key in found.keys() - known.keys():
+        near = difflib.get_close_matches(key, known, 1)
+        raise InputError(f"recipe key {key} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
+    for key in known.keys() - found.keys():
+        raise InputError(f"recipe of {recipe.model} lacks {key} ({known[key]})")
+    for key, allowed in CHOICES.items():
+        if key in found and found[key] not in allowed:
+            raise InputError(f"{key} must be one of {', '.join(allowed)}, got {found[key]!r}")
+    return recipe
+
+
+def parse_value(key: str, text: str, default):
+    """A flag's text as the type of the recipe's own value: `true`, `3`, `1e-3`, `O2`, or `64,128,128`."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if isinstance(default, list | tuple):
+            kind = type(default[0]) if default else int
+            return tuple(kind(part) for part in text.strip("()[] ").split(",") if part.strip())
+        return type(default)(text)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{key}: {text!r} does not read as a value like {default!r}") from error
+
+
+def override(recipe: EasyDict, values: dict) -> EasyDict:
+    """A copy of `recipe` with the values of `section.key` replaced, checked."""
+    changed = EasyDict(json.loads(to_json(recipe)))
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        changed[section][name] = value
+    return check_recipe(changed)
+
+
+def to_json(recipe: EasyDict) -> str:
+    return json.dumps(recipe, sort_keys=True)
+
+
+def from_json(text: str) -> EasyDict:
+    return check_recipe(EasyDict(json.loads(text)))

@@ -1,0 +1,1 @@
+"""What happens to voxels before and after a network, in NumPy, SciPy and SimpleITK."""

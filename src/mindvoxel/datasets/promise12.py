@@ -1,0 +1,59 @@
+"""PROMISE12's layout (Litjens et al. 2014): img/CaseNN.mhd and gt/CaseNN_segmentation.mhd, paired by name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindvoxel.errors import InputError
+from mindvoxel.volume import SUFFIXES, stem_of
+
+LABEL_SUFFIX = "_segmentation"
+
+
+@dataclass(frozen=True)
+class CasePaths:
+    """One scan: its name, its image, and its label or None."""
+
+    case: str
+    image: Path
+    label: Path | None
+
+
+def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = True) -> list[CasePaths]:
+    """The cases below `root`, all in the order of their names, or `names` (file names, with suffix or without).
+
+    MetaImage, NIfTI and NRRD may be mixed. Raises InputError for a missing folder, a name that is not there, an image
+    without its label (where `labels`), and a case that two files claim.
+    """
+    root = Path(root)
+    images = _files_by_stem(root / "img")
+    truths = _files_by_stem(root / "gt") if labels else {}
+    wanted = sorted(images) if names is None else [stem_of(name) for name in names]
+    if not wanted:
+        raise InputError(f"{root / 'img'}: no image in it; files of type {', '.join(SUFFIXES)} are needed")
+    cases = []
+    for stem in wanted:
+        if stem not in images:
+            raise InputError(f"{root / 'img'}: no image of case {stem}; add it, or take the name out of the split file")
+        label = truths.get(stem + LABEL_SUFFIX)
+        if labels and label is None:
+            needed = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
+            raise InputError(f"{images[stem]}: has no label; {needed} is needed")
+        cases.append(CasePaths(stem, images[stem], label))
+    return cases
+
+
+def _suffix(path: Path) -> str:
+    return path.name.removeprefix(stem_of(path))
+
+
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; the PROMISE12 layout needs img/ and gt/ below the data path")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith(SUFFIXES) and not path.name.startswith("."):
+            stem = stem_of(path)
+            if stem in found:
+                raise InputError(f"{path}: {found[stem].name} is of the same case; keep one of the two")
+            found[stem] = path
+    return found

@@ -1,0 +1,157 @@
+"""Looks at an image file before SimpleITK opens it.
+
+SimpleITK 2.5 reads a truncated NIfTI or a damaged compressed file without a word, turns the NaN of a NIfTI file into
+0, reports a truncated MetaImage as "No such file", and ends the whole process on a NIfTI file of five dimensions. So
+the few fields that decide, and the checksums, are looked at here first.
+"""
+
+import gzip
+import struct
+import zlib
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from mindvoxel.errors import InputError
+
+_META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4}
+_META_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "LONG_LONG": 8, "ULONG_LONG": 8}
+
+
+def check_header(path: Path) -> None:
+    """Raise InputError where the file at `path` is missing, truncated or of a form that SimpleITK cannot take."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    if path.name.endswith((".nii", ".nii.gz")):
+        _check_nifti(path)
+    elif path.suffix in {".mhd", ".mha"}:
+        _check_meta(path)
+    elif path.suffix == ".nrrd":
+        _check_nrrd(path)
+
+
+def _check_nifti(path: Path) -> None:
+    compressed = path.name.endswith(".gz")
+    try:
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            head = file.read(352)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not a readable gzip file ({error}); write it anew") from error
+    order = next((o for o in "<>" if len(head) >= 348 and struct.unpack(o + "i", head[:4])[0] in (348, 540)), None)
+    if order is None:
+        raise InputError(f"{path}: not a NIfTI file (its header does not start with the size 348); convert it")
+    if struct.unpack(order + "i", head[:4])[0] == 540:
+        raise InputError(f"{path}: NIfTI-2, which SimpleITK does not read; convert it to NIfTI-1, NRRD or MetaImage")
+    dims = struct.unpack(order + "8h", head[40:56])
+    if dims[0] != 3 and dims[:1] + dims[4:5] != (4, 1):  # a fourth axis of one volume is dropped by ITK
+        shape = "×".join(map(str, dims[1 : 1 + max(0, min(dims[0], 7))]))
+        raise InputError(f"{path}: {dims[0]}-D image ({shape}); a 3-D image is needed, split it into one file a volume")
+    spacing = struct.unpack(order + "3f", head[80:92])
+    if not all(s > 0 for s in spacing):
+        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+    code, bits = struct.unpack(order + "2h", head[70:74])
+    (offset,) = struct.unpack(order + "f", head[108:112])
+    if not 0 <= offset < 2**31 or not all(n > 0 for n in dims[1:4]) or bits <= 0:
+        raise InputError(
+            f"{path}: damaged header: size {dims[1:4]}, {bits} bits, voxels at byte {offset}; copy it again"
+        )
+    needed = int(offset) + prod(dims[1:4]) * bits // 8
+    _require_bytes(path, _inflated_bytes(path) if compressed else path.stat().st_size, needed)
+    if (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
+        with gzip.open(path) if compressed else path.open("rb") as file:
+            file.seek(int(offset))
+            voxels = file.read(prod(dims[1:4]) * (bits // 8))
+        require_finite(path, np.frombuffer(voxels, f"{order}f{bits // 8}"))
+
+
+def require_finite(path: Path, voxels: np.ndarray) -> None:
+    """Raise InputError where `voxels` of the file at `path` hold NaN or infinity."""
+    bad = voxels.size - int(np.isfinite(voxels).sum()) if voxels.dtype.kind == "f" else 0
+    if bad:
+        raise InputError(f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; mend the image")
+
+
+def _inflated_bytes(path: Path, start: int = 0) -> int:
+    """Bytes that the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
+
+    Worth the time, about 3 s a gigabyte: ITK fills what it cannot unpack with whatever was in memory, and goes on.
+    """
+    count, unpack = 0, zlib.decompressobj(wbits=47)  # 47: gzip and zlib both
+    try:
+        with path.open("rb") as file:
+            file.seek(start)
+            while chunk := file.read(1 << 16):
+                count += len(unpack.decompress(chunk))
+                while unpack.eof and unpack.unused_data[:2] == b"\x1f\x8b":  # the next member, as bgzip writes them
+                    chunk, unpack = unpack.unused_data, zlib.decompressobj(wbits=47)
+                    count += len(unpack.decompress(chunk))
+    except zlib.error as error:
+        raise InputError(f"{path}: damaged, its compressed voxels do not unpack ({error}); copy it again") from error
+    if not unpack.eof:
+        raise InputError(f"{path}: truncated, its compressed voxels end after {count} bytes unpacked; copy it again")
+    return count
+
+
+def _check_meta(path: Path) -> None:
+    fields, header_bytes = _meta_fields(path)
+    data_file = fields.get("ElementDataFile")
+    if data_file is None or "DimSize" not in fields:
+        raise InputError(f"{path}: not a MetaImage header (no DimSize or ElementDataFile); write it anew")
+    if data_file == "LIST" or "%" in data_file:
+        return  # one file a slice: ITK checks these itself
+    local = data_file.upper() == "LOCAL"
+    data_path = path if local else path.parent / data_file
+    if not data_path.is_file():
+        raise InputError(f"{path}: its voxels should lie in {data_path}, which is not there; copy both files together")
+    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
+    channels = fields.get("ElementNumberOfChannels", "1")
+    needed = prod(_meta_size(path, fields)) * size * (int(channels) if channels.isdecimal() else 1)
+    start = header_bytes if local else 0
+    compressed = fields.get("CompressedData", "False").lower() == "true"
+    found = _inflated_bytes(data_path, start) if compressed else data_path.stat().st_size - start
+    _require_bytes(data_path, found, needed)
+
+
+def _meta_size(path: Path, fields: dict[str, str]) -> list[int]:
+    """DimSize, one whole number above 0 for each of NDims axes; the spacing must have as many values."""
+    size, spacing = fields["DimSize"].split(), fields.get("ElementSpacing", fields.get("ElementSize"))
+    num_dims = fields.get("NDims", "")
+    if not all(n.isdecimal() and int(n) > 0 for n in size) or num_dims != str(len(size)):
+        raise InputError(
+            f"{path}: DimSize = {fields['DimSize']} with NDims = {num_dims}; a size above 0 is needed an axis"
+        )
+    if spacing is not None and len(spacing.split()) != len(size):
+        raise InputError(f"{path}: spacing {spacing} for {len(size)} axes; one value an axis is needed")
+    return [int(n) for n in size]
+
+
+def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
+    """`key = value` lines up to ElementDataFile, and how many bytes they take."""
+    fields: dict[str, str] = {}
+    with path.open("rb") as file:
+        for line in file:
+            key, equals, value = line[:1000].decode("latin-1").partition("=")
+            if not equals:
+                break
+            fields[key.strip()] = value.strip()
+            if key.strip() == "ElementDataFile":
+                break
+        return fields, file.tell()
+
+
+def _check_nrrd(path: Path) -> None:
+    """The checksum of voxels that lie gzipped behind the header; teem looks after the other forms itself."""
+    gzipped, detached = False, False
+    with path.open("rb") as file:
+        while (line := file.readline(10_000).strip().lower()) and not line.startswith(b"data file"):
+            gzipped |= line in (b"encoding: gzip", b"encoding: gz")
+        detached = line != b""
+        start = file.tell()
+    if gzipped and not detached:
+        _inflated_bytes(path, start)
+
+
+def _require_bytes(path: Path, found: int, needed: int) -> None:
+    if found < needed:
+        raise InputError(f"{path}: truncated, {found} bytes where its header asks for {needed}; copy it again")

@@ -1,0 +1,44 @@
+"""Activations in forms that train fast and export right."""
+
+from mindspore import Parameter, Tensor, nn, ops
+
+from mindvoxel.nn.exporting import is_exporting
+
+
+class Elu(nn.Cell):
+    """ELU with alpha 1 (Clevert et al. 2016): x where x > 0, exp(x) - 1 elsewhere."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu = ops.ReLU()
+        self.elu = None if is_exporting() else ops.Elu()  # the ONNX exporter has no converter for Elu
+
+    def construct(self, x):
+        if self.elu is not None:
+            return self.elu(x)
+        return self.relu(x) + (ops.exp(-self.relu(-x)) - 1.0)
+
+
+class PRelu3d(nn.Cell):
+    """Parametric ReLU with one slope a channel (He et al. 2015), starting at 0.25.
+
+    MindSpore's nn.PReLU on 5-D input exports to ONNX with the slope along the last axis, a wrong result without an
+    error; relu(x) - slope·relu(-x) is the same function and exports right.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.slope = Parameter(Tensor([0.25] * channels).reshape(1, channels, 1, 1, 1), name="slope")
+        self.relu = ops.ReLU()
+
+    def construct(self, x):
+        return self.relu(x) - self.slope.astype(x.dtype) * self.relu(-x)
+
+
+def activation(name: str, channels: int) -> nn.Cell:
+    """`elu` or `prelu` for tensors (N, channels, D, H, W)."""
+    if name == "elu":
+        return Elu()
+    if name == "prelu":
+        return PRelu3d(channels)
+    raise ValueError(f"activation must be elu or prelu, got {name!r}")

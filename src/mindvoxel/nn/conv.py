@@ -1,0 +1,162 @@
+"""Convolutions whose every argument is named: MindSpore's defaults changed between 2.0 and 2.10 and will change again.
+
+On the CPU they run on the operator in `mindvoxel.ops` where that is built, and on MindSpore's own kernels everywhere
+else: on other devices, for export, and for input that is not float32. Parameters and results are the same either way.
+"""
+
+import mindspore as ms
+from mindspore import nn
+
+from mindvoxel.nn.exporting import is_exporting
+from mindvoxel.ops import library
+from mindvoxel.ops.conv import Geometry, convolution
+
+Size = int | tuple[int, ...]
+
+
+def _per_axis(size: Size, axes: int) -> tuple[int, ...]:
+    return (size,) * axes if isinstance(size, int) else tuple(size)
+
+
+def _each_side(padding: tuple[int, ...]) -> tuple[int, ...]:
+    """One number per axis -> MindSpore's (before, after) for every axis."""
+    return tuple(side for axis in padding for side in (axis, axis))
+
+
+def _use_operator() -> bool:
+    on_cpu = ms.get_context("device_target") == "CPU"
+    return on_cpu and not is_exporting() and library.load() is not None
+
+
+class _OwnOperator:
+    """The part that every cell below shares: which kernel computes it."""
+
+    def choose_kernel(self, geometry: Geometry, in_channels: int, has_bias: bool) -> None:
+        """Set `operator` to mindvoxel's, or to None for MindSpore's own kernel."""
+        self.operator, self.numbers = None, None
+        if _use_operator():
+            self.operator, self.numbers = convolution(geometry, in_channels, has_bias)
+
+    def construct(self, x):
+        if self.operator is None or x.dtype != ms.float32:
+            return self.own_kernel(x)
+        if self.has_bias:
+            return self.operator(x, self.weight, self.bias, self.numbers)
+        return self.operator(x, self.weight, self.numbers)
+
+
+class Conv3d(_OwnOperator, nn.Conv3d):
+    """3-D convolution: (N, C, D, H, W) -> (N, C', D', H', W'), zero padding of `padding` voxels on both sides."""
+
+    own_kernel = nn.Conv3d.construct
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Size,
+        *,
+        weight_init,
+        stride: Size = 1,
+        padding: Size = 0,
+        has_bias: bool = False,
+    ):
+        pads = _per_axis(padding, 3)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            pad_mode="pad",
+            padding=_each_side(pads),
+            dilation=1,
+            group=1,
+            has_bias=has_bias,
+            weight_init=weight_init,
+            bias_init="zeros",
+            data_format="NCDHW",
+        )
+        self.choose_kernel(Geometry(_per_axis(stride, 3), pads, pads), in_channels, has_bias)
+
+
+class Conv2d(_OwnOperator, nn.Conv2d):
+    """2-D convolution: (N, C, H, W) -> (N, C', H', W'), zero padding of `padding` pixels on both sides."""
+
+    own_kernel = nn.Conv2d.construct
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: Size,
+        *,
+        weight_init,
+        stride: Size = 1,
+        padding: Size = 0,
+        has_bias: bool = False,
+    ):
+        pads = _per_axis(padding, 2)
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel,
+            stride=stride,
+            pad_mode="pad",
+            padding=_each_side(pads),
+            dilation=1,
+            group=1,
+            has_bias=has_bias,
+            weight_init=weight_init,
+            bias_init="zeros",
+            data_format="NCHW",
+        )
+        self.choose_kernel(Geometry(_per_axis(stride, 2), pads, pads), in_channels, has_bias)
+
+
+class Conv3dTranspose(_OwnOperator, nn.Conv3dTranspose):
+    """Transposed convolution with kernel == stride: (N, C, D, H, W) -> (N, C', D·s, H·s, W·s)."""
+
+    own_kernel = nn.Conv3dTranspose.construct
+
+    def __init__(self, in_channels: int, out_channels: int, stride: Size, *, weight_init, has_bias: bool = False):
+        super().__init__(
+            in_channels,
+            out_channels,
+            stride,
+            stride=stride,
+            pad_mode="pad",
+            padding=0,
+            dilation=1,
+            group=1,
+            output_padding=0,
+            has_bias=has_bias,
+            weight_init=weight_init,
+            bias_init="zeros",
+            data_format="NCDHW",
+        )
+        geometry = Geometry(_per_axis(stride, 3), (0, 0, 0), (0, 0, 0), transposed=True)
+        self.choose_kernel(geometry, in_channels, has_bias)
+
+
+class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
+    """Transposed convolution with kernel == stride: (N, C, H, W) -> (N, C', H·s, W·s)."""
+
+    own_kernel = nn.Conv2dTranspose.construct
+
+    def __init__(self, in_channels: int, out_channels: int, stride: Size, *, weight_init, has_bias: bool = False):
+        super().__init__(
+            in_channels,
+            out_channels,
+            stride,
+            stride=stride,
+            pad_mode="pad",
+            padding=0,
+            dilation=1,
+            group=1,
+            output_padding=0,
+            has_bias=has_bias,
+            weight_init=weight_init,
+            bias_init="zeros",
+        )
+        geometry = Geometry(_per_axis(stride, 2), (0, 0), (0, 0), transposed=True)
+        self.choose_kernel(geometry, in_channels, has_bias)

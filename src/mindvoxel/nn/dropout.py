@@ -1,0 +1,27 @@
+"""Channel dropout whose noise can be handed in."""
+
+from mindspore import nn, ops
+
+
+class ChannelDropout(nn.Cell):
+    """Drop whole channels in training, scale the rest by 1 / (1 - rate) (Tompson et al. 2015); nothing in evaluation.
+
+    construct(x, noise): x (N, C, D, H, W); noise (N, C), uniform in [0, 1), or None to draw it here. Training hands
+    it in: drawn on the host from (seed, epoch, sample), it makes a resumed run equal an undisturbed one, and N ranks
+    equal one, which the generators inside MindSpore's kernels cannot.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"dropout rate must be in [0, 1), got {rate}")
+        self.rate = rate
+        self.uniform = ops.UniformReal()
+
+    def construct(self, x, noise=None):
+        if not self.training or self.rate == 0:
+            return x
+        if noise is None:
+            noise = self.uniform(x.shape[:2])
+        keep = (noise >= self.rate).astype(x.dtype) / (1 - self.rate)
+        return x * keep.reshape(keep.shape + (1, 1, 1))

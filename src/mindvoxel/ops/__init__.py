@@ -1,0 +1,5 @@
+"""The convolution operator for MindSpore's CPU backend. Importing this does not import MindSpore; `ops.conv` does."""
+
+from mindvoxel.ops.precision import Choice, set_cpu_precision
+
+__all__ = ["Choice", "set_cpu_precision"]

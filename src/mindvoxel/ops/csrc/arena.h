@@ -1,0 +1,52 @@
+// Working memory that all calls share: a stack, kept between calls, as large as the largest call so far.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "onednn.h"
+
+namespace mindvoxel {
+
+class Arena {
+ public:
+  // What is taken inside a scope is given back, not freed, when the scope ends. Scopes nest.
+  class Scope {
+   public:
+    Scope();
+    ~Scope();
+    Scope(const Scope &) = delete;
+    Scope &operator=(const Scope &) = delete;
+
+   private:
+    std::size_t block_, used_, total_;
+  };
+
+  static Arena &Get();
+  void *Take(std::size_t bytes);
+  memory Take(const Desc &desc) { return memory(desc, Engine(), Take(desc.get_size())); }
+  void Release();  // frees everything; only between calls
+  std::size_t Bytes() const;
+
+ private:
+  struct Free {
+    void operator()(char *block) const;
+  };
+  struct Block {
+    std::unique_ptr<char, Free> data;
+    std::size_t size;
+  };
+
+  void AddBlock(std::size_t size);
+  void Merge();
+
+  std::vector<Block> blocks_;
+  std::size_t block_ = 0;   // the block that is being filled
+  std::size_t used_ = 0;    // bytes taken of it
+  std::size_t total_ = 0;   // bytes taken of all blocks
+  std::size_t peak_ = 0;    // the largest total so far
+  int depth_ = 0;
+};
+
+}  // namespace mindvoxel

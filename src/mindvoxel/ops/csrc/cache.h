@@ -1,0 +1,42 @@
+// Kernels by what they compute. Building one takes milliseconds (code is generated), using one again none.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "convolution.h"
+
+namespace mindvoxel {
+
+using Key = std::vector<int64_t>;
+
+inline Key MakeKey(const Case &c) {
+  Key key{c.transposed, c.has_bias, static_cast<int64_t>(c.precision), static_cast<int64_t>(c.src.size())};
+  for (const Dims *dims : {&c.src, &c.weights, &c.dst, &c.window.strides, &c.window.pad_begin, &c.window.pad_end}) {
+    key.insert(key.end(), dims->begin(), dims->end());
+  }
+  return key;
+}
+
+template <class Kernel>
+class Cache {
+ public:
+  template <class Make>
+  Kernel &Find(const Key &key, Make make) {
+    auto found = kernels_.find(key);
+    if (found == kernels_.end()) {
+      if (kernels_.size() >= kMost) kernels_.clear();  // a program with this many shapes is not a training loop
+      found = kernels_.emplace(key, make()).first;
+    }
+    return *found->second;
+  }
+  void Clear() { kernels_.clear(); }
+
+ private:
+  static constexpr std::size_t kMost = 512;
+  std::map<Key, std::unique_ptr<Kernel>> kernels_;
+};
+
+}  // namespace mindvoxel

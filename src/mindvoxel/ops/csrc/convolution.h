@@ -1,0 +1,42 @@
+// Convolution and transposed convolution in 1 to 3 space axes, forward and backward, on oneDNN primitives.
+#pragma once
+
+#include <memory>
+
+#include "onednn.h"
+
+namespace mindvoxel {
+
+enum class Precision { kF32, kBf16 };  // of the factors; sums and results are always f32
+
+// One convolution. `weights` is (O, I, k...) whatever the order in memory: (O, I, ...) for a convolution and
+// (I, O, ...) for a transposed one, as MindSpore keeps them.
+struct Case {
+  bool transposed = false;
+  bool has_bias = false;
+  Precision precision = Precision::kF32;
+  Dims src, weights, dst;
+  Window window;
+};
+
+// dst = conv(src, weights) + bias; all tensors dense f32 in NCDHW order. `bias` is null without one.
+class Forward {
+ public:
+  virtual ~Forward() = default;
+  virtual void Run(const float *src, const float *weights, const float *bias, float *dst) = 0;
+};
+
+// The gradients of a loss from diff_dst; only those that were asked for are computed.
+struct Gradients {
+  float *src = nullptr, *weights = nullptr, *bias = nullptr;
+};
+class Backward {
+ public:
+  virtual ~Backward() = default;
+  virtual void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) = 0;
+};
+
+std::unique_ptr<Forward> MakeForward(const Case &c);
+std::unique_ptr<Backward> MakeBackward(const Case &c, bool data, bool weights);
+
+}  // namespace mindvoxel

@@ -1,0 +1,36 @@
+// One tensor on its way between the caller's layout and the layout that a primitive computes in.
+#pragma once
+
+#include <optional>
+
+#include "onednn.h"
+
+namespace mindvoxel {
+
+// From the caller's f32 memory into the primitive's layout and type.
+class Input {
+ public:
+  Input() = default;
+  Input(const Desc &outer, const Desc &inner);
+  // The converted tensor in the arena, or the caller's own memory where both descriptions agree.
+  memory Bring(const float *data) const;
+  const Desc &inner() const { return inner_; }
+
+ private:
+  Desc outer_, inner_;
+  std::optional<dnnl::reorder> convert_;
+};
+
+// From the primitive's layout out to the caller's f32 memory.
+class Output {
+ public:
+  Output() = default;
+  Output(const Desc &outer, const Desc &inner);
+  memory Room(float *data) const;                     // where the primitive is to write
+  void Deliver(const memory &room, float *data) const;  // and how it reaches the caller
+ private:
+  Desc outer_, inner_;
+  std::optional<dnnl::reorder> convert_;
+};
+
+}  // namespace mindvoxel

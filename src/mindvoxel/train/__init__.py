@@ -1,0 +1,1 @@
+"""Training on MindSpore. Importing this package does not import MindSpore: device.prepare comes first."""

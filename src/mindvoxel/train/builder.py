@@ -1,0 +1,103 @@
+"""From a recipe to a trainer: the network, its optimiser, the step, the loader, and their state."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from easydict import EasyDict
+from mindspore import nn
+
+from mindvoxel.data.augment import augment_case, augmentations
+from mindvoxel.data.prepare import Prepared
+from mindvoxel.errors import InputError
+from mindvoxel.losses import ForegroundDiceLoss
+from mindvoxel.train import checkpoint, optim
+from mindvoxel.train.device import Device
+from mindvoxel.train.loop import State, Trainer
+from mindvoxel.train.pipeline import PatchLoader
+from mindvoxel.train.schedule import warmup_cosine
+from mindvoxel.train.step import LossScale, TrainStep, mixed_precision
+from mindvoxel.zoo import build_network
+
+
+@dataclass
+class Parts:
+    """What a run consists of."""
+
+    recipe: EasyDict
+    network: nn.Cell
+    optimizer: nn.Optimizer
+    trainer: Trainer
+
+    def writer(self, record: dict) -> Callable[[Path], None]:
+        """write(path): the checkpoint of this moment, with `record` and the state in its meta data."""
+
+        def write(path: Path) -> None:
+            meta = record | {"state": asdict(self.trainer.state)}
+            checkpoint.save(path, self.network, meta, self.optimizer)
+
+        return write
+
+    def describe(self) -> str:
+        """One line for the log."""
+        size = sum(p.size for p in self.network.trainable_params())
+        loader, train = self.trainer.loader, self.recipe.train
+        return (
+            f"{self.recipe.model}, {size:,} parameters, {len(loader.cases)} cases, {loader.num_batches} steps an epoch "
+            f"of batch {train.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
+            f"{train.epochs}, {train.amp_level}"
+        )
+
+
+def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
+    """Everything from the recipe and the training cases, at step 0."""
+    train = recipe.train
+    ms.set_seed(train.seed)  # the same initial weights on every rank
+    np.random.seed(train.seed)  # noqa: NPY002 - MindSpore's initialisers draw from NumPy's global generator
+    network = build_network(recipe.model, **recipe.network)
+    data = recipe.data
+    transforms = augmentations(tuple(data.patch_size), data.augment, data.foreground_fraction)
+    loader = PatchLoader(
+        cases,
+        partial(augment_case, transforms=transforms),
+        train.batch_size,
+        network.noise_channels,
+        train.seed,
+        repeats=train.repeats,
+        rank=device.rank,
+        num_ranks=device.num_ranks,
+        num_workers=data.num_workers,
+    )
+    rates = warmup_cosine(
+        recipe.optim.learning_rate,
+        train.epochs * loader.num_batches,
+        warmup_steps=recipe.optim.warmup_steps,
+        warmup_start=recipe.optim.warmup_start,
+    )
+    optimizer = optim.adam(network.trainable_params(), rates)
+    step = TrainStep(mixed_precision(network, train.amp_level), ForegroundDiceLoss(), optimizer, device.num_ranks)
+    state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
+    trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
+    return Parts(recipe, network, optimizer, trainer)
+
+
+def restore(parts: Parts, meta: dict, values: dict, path: str) -> None:
+    """Weights, optimiser and state of a checkpoint, so that the run goes on as if it had not stopped."""
+    checkpoint.load_network(parts.network, values, path)
+    checkpoint.load_optimizer(parts.optimizer, parts.network, values, path)
+    state = dict(meta["state"])
+    scale = LossScale(**state.pop("scale"))
+    if state["epoch"] >= parts.recipe.train.epochs:
+        raise InputError(
+            f"{path}: its {state['epoch']} epochs are done; give a larger --epochs to go on, or use its checkpoints"
+        )
+    parts.trainer.state.__dict__.update(state | {"scale": scale})
+
+
+def start_from(network: nn.Cell, path: str) -> None:
+    """The weights of another run's checkpoint; everything else starts anew."""
+    _, values = checkpoint.load(path)
+    checkpoint.load_network(network, values, path)

@@ -1,0 +1,88 @@
+"""Checkpoints: MindSpore's own format, written whole or not at all, with all that a run needs to go on."""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import mindspore as ms
+from mindspore import nn
+
+from mindvoxel.errors import InputError
+
+_META = "mindvoxel"
+_OPTIMIZER = "optimizer:"
+
+
+def save(path: str | Path, network: nn.Cell, meta: dict, optimizer: nn.Optimizer | None = None) -> None:
+    """Write the network, the optimiser's state and `meta` (JSON-able: model, recipe, epoch, step, …).
+
+    Written beside its place, flushed to the disk, then renamed; a reader never sees half a file. Raises OSError.
+    """
+    path = Path(path)
+    records = [{"name": p.name, "data": p} for p in network.get_parameters()]
+    weights = {p.name for p in network.get_parameters()}
+    if optimizer is not None:
+        states = [p for p in optimizer.get_parameters() if p.name not in weights]
+        records += [{"name": _OPTIMIZER + p.name, "data": p} for p in states]
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        partial.touch()  # a folder that cannot be written is told by the system's own error
+        ms.save_checkpoint(records, str(partial), append_dict={_META: json.dumps(meta)}, crc_check=True)
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except RuntimeError as error:  # MindSpore does not tell a full disk from another fault
+        raise OSError(28, "MindSpore could not write the checkpoint; is the disk full?", str(path)) from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            partial.chmod(0o600)
+            partial.unlink()
+
+
+def load(path: str | Path) -> tuple[dict, dict[str, ms.Parameter]]:
+    """`meta` and the parameters of a checkpoint; InputError where there is none, or it is damaged or foreign."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint")
+    if path.suffix != ".ckpt":
+        raise InputError(f"{path}: not a checkpoint, its name does not end with .ckpt")
+    try:
+        values = ms.load_checkpoint(str(path), crc_check=True)
+    except (ValueError, RuntimeError, TypeError) as error:
+        raise InputError(f"{path}: not a readable checkpoint, or damaged; use another one") from error
+    if _META not in values:
+        raise InputError(f"{path}: holds no recipe, so it was not written by this project's train.py; use one that was")
+    return json.loads(str(values.pop(_META))), values
+
+
+def load_network(network: nn.Cell, values: dict[str, ms.Parameter], path: str | Path) -> None:
+    """Fill `network`; each of its parameters must be there with its shape, and nothing more but the optimiser's.
+
+    Raises InputError that counts what is missing, left over, and of another shape, and names the first.
+    """
+    wanted = {p.name: p for p in network.get_parameters()}
+    given = {name: value for name, value in values.items() if not name.startswith(_OPTIMIZER)}
+    _load(wanted, given, f"{path}: a checkpoint of another network")
+
+
+def load_optimizer(optimizer: nn.Optimizer, network: nn.Cell, values: dict[str, ms.Parameter], path) -> None:
+    """Fill the optimiser's state; the learning rates are the recipe's and stay as they are."""
+    weights = {p.name for p in network.get_parameters()} | {"learning_rate"}
+    wanted = {p.name: p for p in optimizer.get_parameters() if p.name not in weights}
+    given = {name.removeprefix(_OPTIMIZER): v for name, v in values.items() if name.startswith(_OPTIMIZER)}
+    given.pop("learning_rate", None)
+    _load(wanted, given, f"{path}: its optimiser state does not fit")
+
+
+def _load(wanted: dict[str, ms.Parameter], given: dict[str, ms.Parameter], fault: str) -> None:
+    missing = sorted(wanted.keys() - given.keys())
+    left_over = sorted(given.keys() - wanted.keys())
+    other = sorted(n for n in wanted.keys() & given.keys() if wanted[n].shape != given[n].shape)
+    if missing or left_over or other:
+        counts = f"{len(missing)} missing, {len(left_over)} left over, {len(other)} of another shape"
+        first = (missing + left_over + other)[0]
+        shapes = f" {given[first].shape}, needed {wanted[first].shape}" if first in other else ""
+        raise InputError(f"{fault} ({counts}; first: {first}{shapes}); use one that fits the recipe")
+    for name, parameter in wanted.items():
+        parameter.set_data(ms.Tensor(given[name].asnumpy(), parameter.dtype))

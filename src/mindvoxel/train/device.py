@@ -1,0 +1,73 @@
+"""The one place that chooses a device target, before MindSpore is imported and before any tensor is made."""
+
+import os
+from dataclasses import dataclass
+
+from mindvoxel.errors import InputError
+
+TARGETS = ("Ascend", "GPU", "CPU")
+_NEEDS = {
+    "GPU": "this MindSpore finds no CUDA 11.1/11.6 runtime with cuDNN 8 and a card",
+    "Ascend": "this MindSpore finds no Ascend driver and CANN toolkit, or no card",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device of this process, and its place among the processes of the run."""
+
+    target: str
+    device_id: int
+    rank: int = 0
+    num_ranks: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Rank 0: it alone saves and prints."""
+        return self.rank == 0
+
+
+def limit_cpu_isa() -> None:
+    """Keep MindSpore 2.10's oneDNN off AVX-512, where its convolutions fall back to a loop 6 to 200 times slower.
+
+    The variable is read when MindSpore is imported; the user's own setting wins.
+    """
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+
+def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> Device:
+    """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
+
+    Raises InputError, in one sentence, where the target is not there.
+    """
+    if target not in TARGETS:
+        raise InputError(f"device_target must be one of {', '.join(TARGETS)}, got {target!r}")
+    if target == "CPU":
+        limit_cpu_isa()
+    os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
+    import mindspore
+
+    try:
+        if target == "CPU":
+            mindspore.set_device("CPU")
+        else:
+            mindspore.set_device(target, device_id)
+        mindspore.set_context(mode=mindspore.GRAPH_MODE)
+        if not distributed:
+            return Device(target, device_id)
+        return _join(mindspore, target, device_id)
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split("\n")[0].split())
+        need = _NEEDS.get(target, "this MindSpore cannot use it")
+        raise InputError(f"{target}: {need} ({reason}); install it, or choose --device_target CPU") from error
+
+
+def _join(mindspore, target: str, device_id: int) -> Device:
+    from mindspore import communication
+
+    communication.init()
+    rank, num_ranks = communication.get_rank(), communication.get_group_size()
+    mindspore.set_auto_parallel_context(
+        parallel_mode=mindspore.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=num_ranks
+    )
+    return Device(target, device_id, rank, num_ranks)

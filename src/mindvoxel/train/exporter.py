@@ -1,0 +1,74 @@
+"""Exported files that are loaded again and compared before they count as done."""
+
+import os
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn
+
+from mindvoxel.errors import InputError, WorkError
+
+_SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
+# Largest difference of a logit, relative to the largest logit, in float32 (another order of sums).
+TOLERANCE = 1e-3
+
+
+def export_checked(
+    network: nn.Cell, input_shape: tuple[int, ...], name: Path, file_format: str
+) -> tuple[Path, float | None]:
+    """Write name.mindir, .onnx or .air for `network` (built under exportable()), compare, and only then rename.
+
+    Returns the path and the largest difference of an output from the network's own on random input, None for AIR,
+    which nothing but an Ascend toolchain reads. Raises WorkError where the difference exceeds 1e-3 of the largest
+    output.
+    """
+    suffix = _SUFFIXES[file_format]
+    path = name.with_name(name.name.removesuffix(suffix) + suffix)
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    image = np.random.default_rng(0).standard_normal(input_shape, np.float32)
+    network.set_train(False)
+    try:
+        partial.touch()  # a folder that cannot be written is told by the system's own error
+        partial.unlink()
+        _write(network, ms.Tensor(image), partial, file_format)
+        partial.chmod(0o644)  # MindSpore writes MINDIR readable by its owner alone
+        difference = None
+        if file_format != "AIR":
+            expected = network(ms.Tensor(image)).asnumpy()
+            found = _run_mindir(partial, image) if file_format == "MINDIR" else _run_onnx(partial, image)
+            difference = _largest_difference(expected, found, path)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path, difference
+
+
+def _write(network: nn.Cell, image: ms.Tensor, partial: Path, file_format: str) -> None:
+    if file_format == "ONNX":
+        ms.onnx.export(network, image, file_name=str(partial), input_names=["image"], output_names=["logits"])
+    else:
+        ms.export(network, image, file_name=str(partial), file_format=file_format)
+
+
+def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:
+    return nn.GraphCell(ms.load(str(path)))(ms.Tensor(image)).asnumpy()
+
+
+def _run_onnx(path: Path, image: np.ndarray) -> np.ndarray:
+    try:
+        import openvino
+    except ImportError as error:
+        raise InputError("ONNX is checked with OpenVINO, which is not there; pip install 'mindvoxel[onnx]'") from error
+    core = openvino.Core()
+    model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return next(iter(model(image).values()))
+
+
+def _largest_difference(expected: np.ndarray, found: np.ndarray, path: Path) -> float:
+    if expected.shape != found.shape:
+        raise WorkError(f"{path}: its output has the shape {found.shape}, the network's {expected.shape}; not kept")
+    difference = float(np.abs(expected - found).max())
+    if not difference <= TOLERANCE * max(float(np.abs(expected).max()), 1e-6):
+        raise WorkError(f"{path}: its output differs from the network's by up to {difference:.3g}; not kept")
+    return difference

@@ -1,0 +1,94 @@
+"""The training loop."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import mindspore as ms
+import numpy as np
+
+from mindvoxel.errors import WorkError
+from mindvoxel.log import LOGGER, progress
+from mindvoxel.train.pipeline import Batch, PatchLoader
+from mindvoxel.train.step import MAX_SKIPPED_IN_A_ROW, LossScale, TrainStep
+
+
+@dataclass
+class State:
+    """How far a run has come: whole epochs, steps, and what happened on the way."""
+
+    epoch: int = 0
+    step: int = 0
+    num_skipped: int = 0
+    best: float | None = None
+    scale: LossScale = field(default_factory=LossScale)
+
+
+class Trainer:
+    """Runs epochs and hands each one's figures to the callbacks in turn, which may add their own.
+
+    may_skip: steps with an overflow are skipped and counted (mixed precision); else they end the run.
+    callbacks: callables of one dict (epoch, step, loss, learning_rate, seconds, data_wait_seconds, …).
+    """
+
+    def __init__(self, step: TrainStep, loader: PatchLoader, rates: Sequence[float], state: State, may_skip: bool):
+        self.step, self.loader, self.rates, self.state, self.may_skip = step, loader, rates, state, may_skip
+        self.skipped_in_a_row = 0
+
+    def run(self, epochs: int, callbacks: Sequence[Callable[[dict], None]]) -> None:
+        """From the state's epoch to `epochs`."""
+        num_batches = self.loader.num_batches
+        total = epochs * num_batches
+        with progress(total=total, initial=self.state.epoch * num_batches, what="training", unit="step") as bar:
+            while self.state.epoch < epochs:
+                figures = self._epoch(bar)
+                for callback in callbacks:
+                    callback(figures)
+
+    def _epoch(self, bar) -> dict:
+        start, waited, losses = time.perf_counter(), 0.0, []
+        batches = self.loader.epoch(self.state.epoch)
+        for _ in range(self.loader.num_batches):
+            asked = time.perf_counter()
+            batch = next(batches)
+            waited += time.perf_counter() - asked
+            losses.append(self._train(batch))
+            bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+            bar.update()
+        batches.close()
+        self.state.epoch += 1
+        figures = {"epoch": self.state.epoch, "step": self.state.step, "loss": float(np.mean(losses))}
+        figures["learning_rate"] = self.rates[self.state.step - 1]
+        if self.may_skip:
+            figures |= {"loss_scale": self.state.scale.value, "skipped_steps": self.state.num_skipped}
+        return figures | {"seconds": time.perf_counter() - start, "data_wait_seconds": waited}
+
+    def _train(self, batch: Batch) -> float:
+        noise = ms.Tensor(batch.noise) if batch.noise.shape[1] else None
+        scale = ms.Tensor(self.state.scale.value, ms.float32)
+        loss, finite = self.step(ms.Tensor(batch.image), ms.Tensor(batch.label), noise, scale)
+        value = float(loss.asnumpy())
+        if not np.isfinite(value):
+            raise WorkError(self._failure(f"the loss is {value}", batch))
+        self._account(bool(finite.asnumpy()), batch)
+        self.state.step += 1
+        return value
+
+    def _account(self, finite: bool, batch: Batch) -> None:
+        """Count a skipped step, adjust the loss scale, and stop where skipping does not help."""
+        if not finite:
+            if not self.may_skip:
+                raise WorkError(self._failure("a gradient is not finite", batch))
+            self.state.num_skipped += 1
+            LOGGER.info("step %d skipped: overflow at loss scale %g", self.state.step + 1, self.state.scale.value)
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        if self.skipped_in_a_row >= MAX_SKIPPED_IN_A_ROW:
+            raise WorkError(self._failure(f"{self.skipped_in_a_row} steps in a row overflowed", batch))
+        self.state.scale.adjust(finite)
+
+    def _failure(self, what: str, batch: Batch) -> str:
+        return (
+            f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}), in a batch of the cases "
+            f"{', '.join(batch.cases)}; look at these scans, lower --learning_rate, or choose --amp_level O0; "
+            "the last checkpoint is kept"
+        )

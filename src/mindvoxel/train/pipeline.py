@@ -1,0 +1,96 @@
+"""Batches of augmented patches, drawn so that the same (seed, epoch, sample) always gives the same numbers."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+
+from mindvoxel.data.prepare import Prepared
+from mindvoxel.errors import InputError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """image (N, 1, D, H, W) float32; label (N, D, H, W) uint8; noise (N, K) float32 for dropout; the N case names."""
+
+    image: np.ndarray
+    label: np.ndarray
+    noise: np.ndarray
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PatchLoader:
+    """Epochs of `repeats` patches a case in random order, batches of `batch_size` for this rank.
+
+    cut(image, label, rng) -> (image, label): the patch of a case. Every rank gets the same number of batches; what
+    does not fill a batch on all ranks is left out of the epoch. Threads, not processes: an error keeps its own
+    traceback, nothing dies unseen, and the interpolation releases the interpreter.
+    """
+
+    cases: Sequence[Prepared]
+    cut: Callable
+    batch_size: int
+    noise_channels: int
+    seed: int
+    repeats: int = 1
+    rank: int = 0
+    num_ranks: int = 1
+    num_workers: int = 2
+
+    def __post_init__(self):
+        if self.num_batches < 1:
+            raise InputError(
+                f"{len(self.cases)} training cases × {self.repeats} repeats do not fill one batch of {self.batch_size} "
+                f"on {self.num_ranks} devices; raise --repeats or lower --batch_size"
+            )
+
+    @property
+    def num_batches(self) -> int:
+        """Batches of an epoch, on every rank."""
+        return len(self.cases) * self.repeats // (self.batch_size * self.num_ranks)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch`, from number `first` on, prepared ahead by the threads."""
+        order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
+        wide = self.batch_size * self.num_ranks
+        mine = [order[i * wide + self.rank : (i + 1) * wide : self.num_ranks] for i in range(self.num_batches)]
+        if self.num_workers == 0:
+            for samples in mine[first:]:
+                yield self._batch(epoch, samples)
+            return
+        with ThreadPoolExecutor(self.num_workers) as pool, closing(_ahead(pool, self, epoch, mine[first:])) as batches:
+            yield from batches
+
+    def sample(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
+        """Sample `number` of `epoch`: image, label (D, H, W), noise (K,), case."""
+        rng = np.random.default_rng([self.seed, epoch, int(number)])
+        case = self.cases[number % len(self.cases)]
+        noise = rng.uniform(size=self.noise_channels).astype(np.float32)
+        return *self.cut(case.image, case.label, rng), noise, case.case
+
+    def _batch(self, epoch: int, samples: np.ndarray) -> Batch:
+        return _stack([self.sample(epoch, number) for number in samples])
+
+
+def _ahead(pool: ThreadPoolExecutor, loader: PatchLoader, epoch: int, batches: list) -> Iterator[Batch]:
+    """Keep the samples of the next two batches under way."""
+    waiting: deque = deque()
+    todo = iter(batches)
+    try:
+        while True:
+            while len(waiting) < 3 and (samples := next(todo, None)) is not None:
+                waiting.append([pool.submit(loader.sample, epoch, number) for number in samples])
+            if not waiting:
+                return
+            yield _stack([future.result() for future in waiting.popleft()])
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _stack(samples: list) -> Batch:
+    images, labels, noises, names = zip(*samples, strict=True)
+    return Batch(np.stack(images)[:, None], np.stack(labels), np.stack(noises), names)

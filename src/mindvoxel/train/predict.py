@@ -1,0 +1,36 @@
+"""From a network to the callable that inference wants."""
+
+from collections.abc import Callable
+
+import mindspore as ms
+import numpy as np
+from mindspore import nn, ops
+
+
+class _Foreground(nn.Cell):
+    """Softmax of channel 1 in float32: image (N, 1, D, H, W) -> (N, D, H, W)."""
+
+    def __init__(self, network: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, image):
+        logits = self.network(image).astype(ms.float32)
+        return ops.sigmoid(logits[:, 1] - logits[:, 0])
+
+
+def foreground_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
+    """predict(patch): (D, H, W) float32 -> foreground probability (D, H, W) float32, with the network in evaluation
+    mode for the length of the call."""
+    cell = _Foreground(network)
+
+    def predict(patch: np.ndarray) -> np.ndarray:
+        training = network.training
+        cell.set_train(False)
+        try:
+            image = ms.Tensor(np.ascontiguousarray(patch[None, None], np.float32))
+            return cell(image).asnumpy()[0]
+        finally:
+            network.set_train(training)
+
+    return predict

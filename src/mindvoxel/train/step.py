@@ -1,0 +1,87 @@
+"""One optimisation step as one compiled graph."""
+
+from dataclasses import dataclass
+
+import mindspore as ms
+from mindspore import amp, nn, ops
+
+# After this many skipped steps in a row the loss scale is not at fault any more.
+MAX_SKIPPED_IN_A_ROW = 20
+
+
+def mixed_precision(network: nn.Cell, level: str) -> nn.Cell:
+    """The network at O0 (float32), O1, O2, O3 or auto of MindSpore's amp, in float16."""
+    return network if level == "O0" else amp.auto_mixed_precision(network, level, dtype=ms.float16)
+
+
+@dataclass
+class LossScale:
+    """The factor on the loss that keeps float16 gradients above 0; dynamic, it halves at an overflow and doubles after
+    1000 steps without one (Micikevicius et al. 2018, section 3.2)."""
+
+    value: float = 1.0
+    dynamic: bool = False
+    good_steps: int = 0
+
+    @classmethod
+    def of(cls, amp_level: str, loss_scale: float) -> "LossScale":
+        """1 in float32 (O0); else `loss_scale`, or dynamic from 65536 where that is 0."""
+        if amp_level == "O0":
+            return cls()
+        return cls(float(loss_scale)) if loss_scale > 0 else cls(2.0**16, dynamic=True)
+
+    def adjust(self, finite: bool) -> None:
+        """Take note of a step whose gradients were finite or not."""
+        if not self.dynamic:
+            return
+        self.good_steps = self.good_steps + 1 if finite else 0
+        if not finite:
+            self.value = max(self.value / 2, 1.0)
+        elif self.good_steps == 1000:
+            self.value, self.good_steps = self.value * 2, 0
+
+
+_unscale = ops.MultitypeFuncGraph("unscale")
+
+
+@_unscale.register("Tensor", "Tensor")
+def _unscale_one(scale, grad):
+    return grad / scale.astype(grad.dtype)
+
+
+class TrainStep(nn.Cell):
+    """Forward, backward, all-reduce, and the optimiser where every gradient is finite.
+
+    construct(image, label, noise, scale) -> (loss, finite): image (N, 1, D, H, W), label (N, D, H, W), noise (N, K)
+    for dropout, scale the loss scale as a scalar tensor; loss unscaled, finite a bool tensor.
+    """
+
+    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, num_ranks: int = 1):
+        super().__init__(auto_prefix=False)
+        self.network, self.loss, self.optimizer = network, loss, optimizer
+        self.weights = optimizer.parameters
+        self.map = ops.HyperMap()
+        self.reduce = nn.Identity()
+        self.all_ranks = None
+        if num_ranks > 1:
+            self.reduce = nn.DistributedGradReducer(self.weights, mean=True, degree=num_ranks)
+            self.all_ranks = ops.AllReduce(ops.ReduceOp.SUM)
+        self.num_ranks = num_ranks
+        self.grad = ops.value_and_grad(self.scaled_loss, None, self.weights, has_aux=False)
+        self.set_train()
+
+    def scaled_loss(self, image, label, noise, scale):
+        logits = self.network(image, noise) if noise is not None else self.network(image)
+        return self.loss(logits, label) * scale
+
+    def construct(self, image, label, noise, scale):
+        loss, grads = self.grad(image, label, noise, scale)
+        loss = loss / scale
+        if self.all_ranks is not None:
+            loss = self.all_ranks(loss) / self.num_ranks
+        grads = self.reduce(grads)
+        grads = self.map(ops.partial(_unscale, scale), grads)
+        finite = amp.all_finite(grads)
+        if finite:
+            loss = ops.depend(loss, self.optimizer(grads))
+        return loss, finite

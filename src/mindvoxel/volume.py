@@ -1,0 +1,143 @@
+"""Volume: voxels that never travel without their geometry; reading and writing through SimpleITK."""
+
+import errno
+import os
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from mindvoxel.errors import InputError
+from mindvoxel.headers import check_header, require_finite
+
+SUFFIXES = (".mhd", ".mha", ".nii.gz", ".nii", ".nrrd")
+WRITABLE = SUFFIXES[1:]
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3-D image on its grid.
+
+    voxels: (D, H, W), axes (z, y, x).
+    spacing_mm: distance of neighbouring voxel centres along (z, y, x).
+    origin_mm: world position of voxel (0, 0, 0) as SimpleITK gives it: (x, y, z), LPS.
+    direction: the 3×3 direction cosines, row by row, as SimpleITK gives them.
+    """
+
+    voxels: np.ndarray
+    spacing_mm: Vector
+    origin_mm: Vector = (0.0, 0.0, 0.0)
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @classmethod
+    def from_image(cls, image: sitk.Image) -> "Volume":
+        return cls(
+            sitk.GetArrayFromImage(image), image.GetSpacing()[::-1], image.GetOrigin(), tuple(image.GetDirection())
+        )
+
+    def to_image(self) -> sitk.Image:
+        voxels = self.voxels.astype(np.uint8) if self.voxels.dtype == bool else self.voxels
+        image = sitk.GetImageFromArray(voxels)
+        image.SetSpacing(self.spacing_mm[::-1])
+        image.SetOrigin(self.origin_mm)
+        image.SetDirection(self.direction)
+        return image
+
+    def with_voxels(self, voxels: np.ndarray) -> "Volume":
+        """Other voxels of the same shape on this grid."""
+        if voxels.shape != self.voxels.shape:
+            raise ValueError(f"voxels must keep the shape {self.voxels.shape}, got {voxels.shape}")
+        return replace(self, voxels=voxels)
+
+    def corners_mm(self) -> np.ndarray:
+        """(8, 3) world positions (x, y, z) of the outermost voxel centres."""
+        last = [n - 1 for n in self.voxels.shape[::-1]]
+        index = np.array(list(product(*((0, n) for n in last))), float) * np.array(self.spacing_mm[::-1])
+        return np.array(self.origin_mm) + index @ np.array(self.direction).reshape(3, 3).T
+
+    def diagonal_mm(self) -> float:
+        """Length of the diagonal of the box that the voxels fill."""
+        return float(np.linalg.norm(np.multiply(self.voxels.shape, self.spacing_mm)))
+
+
+def read_volume(path: str | Path, dtype: type | None = None) -> Volume:
+    """Read a 3-D image with one value a voxel from MetaImage, NIfTI-1 or NRRD.
+
+    Raises InputError, in one sentence that names the file, where it is missing, truncated, not 3-D, of several
+    components, without a valid spacing, or holds a value that is not finite.
+    """
+    path = Path(path)
+    if not path.name.endswith(SUFFIXES):
+        raise InputError(f"{path}: unknown image type; one of {', '.join(SUFFIXES)} is needed")
+    check_header(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_information(path, reader)
+        volume = Volume.from_image(reader.Execute())
+    except RuntimeError as error:  # SimpleITK's own error: its last line says why
+        reason = " ".join(str(error).rpartition("ERROR:")[2].split())
+        raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
+    require_finite(path, volume.voxels)
+    return volume if dtype is None else volume.with_voxels(volume.voxels.astype(dtype))
+
+
+def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
+    size, spacing = reader.GetSize(), reader.GetSpacing()
+    if len(size) != 3:
+        raise InputError(f"{path}: {len(size)}-D image of size {'×'.join(map(str, size))}; a 3-D image is needed")
+    if reader.GetNumberOfComponents() != 1:
+        raise InputError(f"{path}: {reader.GetNumberOfComponents()} values a voxel; an image with one is needed")
+    if not all(s > 0 for s in spacing):
+        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+
+
+def write_volume(path: str | Path, volume: Volume) -> None:
+    """Write `volume` compressed, beside its place first, then renamed; what was written is read back and compared.
+
+    The type follows the suffix: .mha, .nii.gz, .nii or .nrrd; .mhd is refused, its two files cannot be replaced at
+    once. Raises OSError where the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    if not path.name.endswith(WRITABLE):
+        raise ValueError(f"{path}: images are written as one of {', '.join(WRITABLE)}; give it that suffix")
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    image = volume.to_image()
+    try:
+        partial.touch()  # a folder that cannot be written is told by the system's own error
+        sitk.WriteImage(image, str(partial), useCompression=True)
+        check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
+        written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
+        if not np.array_equal(written, sitk.GetArrayViewFromImage(image), equal_nan=True):
+            raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))
+        partial.replace(path)
+    except (RuntimeError, InputError) as error:  # SimpleITK does not tell a full disk from another fault
+        raise OSError(errno.EIO, "SimpleITK could not write the image; is the disk full?", str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolerance_mm: float = 0.1) -> None:
+    """Raise InputError unless both volumes have one shape and their corners lie within `tolerance_mm`."""
+    if image.voxels.shape != label.voxels.shape:
+        raise InputError(
+            f"{names[1]}: its shape (z, y, x) is {label.voxels.shape}, that of {names[0]} is {image.voxels.shape}; "
+            "a label is needed on the grid of its image"
+        )
+    apart = float(np.linalg.norm(image.corners_mm() - label.corners_mm(), axis=1).max())
+    if apart > tolerance_mm:
+        raise InputError(
+            f"{names[1]}: its grid lies up to {apart:.3g} mm away from that of {names[0]} (tolerance {tolerance_mm} "
+            "mm); write the label with the spacing, origin and direction of its image"
+        )
+
+
+def stem_of(path: str | Path) -> str:
+    """File name without its image suffix: `Case00.nii.gz` -> `Case00`."""
+    name = Path(path).name
+    suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
+    return name.removesuffix(suffix)
