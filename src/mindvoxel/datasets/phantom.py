@@ -169,9 +169,8 @@ def _signal(
         part.paint(inside, positions)
     inside *= 1 + np.float32(0.17) * _texture(radius.shape, spacing_mm, 1.6, rng)
     depth_mm = (1 - radius) * np.float32(min(gland.half_mm))
-    visible = np.clip(
-        0.4 + 0.5 * _bend_field(positions, rng, wavelength_mm=30), 0, 1
-    )  # the dark capsule comes and goes
+    visible = np.clip(0.4 + 0.5 * _bend_field(positions, rng, wavelength_mm=30), 0, 1)
+    # the dark capsule, which comes and goes, so that its line alone does not solve the task
     inside += visible * np.clip(1 - np.abs(depth_mm - 0.5), 0, 1) * (np.float32(0.25) - inside)
     return signal + np.clip(0.5 + depth_mm / np.float32(1.2), 0, 1) * (inside - signal)
 

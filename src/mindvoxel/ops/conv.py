@@ -49,29 +49,31 @@ class Geometry:
         return (x[0], channels_out, *space)
 
 
-def _custom(function: str, shape: Callable, bprop: Callable | None = None, outputs: int = 1) -> ops.Custom:
+def _custom(function: str, shape: Callable, tag: str, outputs: int = 1, bprop: Callable | None = None) -> ops.Custom:
     def out_type(*types):
         return types[0] if outputs == 1 else (types[0],) * outputs
 
-    return ops.Custom(f"{library.LIBRARY}:{function}", shape, out_type, func_type="aot", bprop=bprop)
+    op = ops.Custom(f"{library.LIBRARY}:{function}", shape, out_type, func_type="aot", bprop=bprop)
+    op.add_prim_attr("tag", tag)  # PyNative mode remembers output shapes by attributes and input shapes: tell ops apart
+    return op
 
 
 def _weight_gradient(has_bias: bool) -> ops.Custom:
     def shape(x, weight, dout, geometry):
         return (weight, (dout[1],)) if has_bias else weight
 
-    return _custom("ConvBackwardWeights", shape, outputs=1 + has_bias)
+    return _custom("ConvBackwardWeights", shape, f"bias={has_bias}", 1 + has_bias)
 
 
 def _both_gradients(has_bias: bool) -> ops.Custom:
     def shape(x, weight, dout, geometry):
         return (x, weight, (dout[1],)) if has_bias else (x, weight)
 
-    return _custom("ConvBackward", shape, outputs=2 + has_bias)
+    return _custom("ConvBackward", shape, f"bias={has_bias}", 2 + has_bias)
 
 
 def _data_gradient() -> ops.Custom:
-    return _custom("ConvBackwardData", lambda x, weight, dout, geometry: x)
+    return _custom("ConvBackwardData", lambda x, weight, dout, geometry: x, "")
 
 
 def _bprop_with_bias(split: bool) -> Callable:
@@ -109,4 +111,4 @@ def convolution(geometry: Geometry, in_channels: int, has_bias: bool) -> tuple[o
     def shape(x, weight, *rest):
         return geometry.output_shape(x, weight)
 
-    return _custom("ConvForward", shape, bprop), ms.Tensor(geometry.numbers(), ms.int64)
+    return _custom("ConvForward", shape, str(geometry.numbers()), bprop=bprop), ms.Tensor(geometry.numbers(), ms.int64)
