@@ -1,6 +1,5 @@
 """Checkpoints: MindSpore's own format, written whole or not at all, with all that a run needs to go on."""
 
-import contextlib
 import json
 import os
 from pathlib import Path
@@ -31,13 +30,12 @@ def save(path: str | Path, network: nn.Cell, meta: dict, optimizer: nn.Optimizer
         ms.save_checkpoint(records, str(partial), append_dict={_META: json.dumps(meta)}, crc_check=True)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
+        partial.chmod(0o644)  # MindSpore leaves it readable by its owner alone
         partial.replace(path)
     except RuntimeError as error:  # MindSpore does not tell a full disk from another fault
         raise OSError(28, "MindSpore could not write the checkpoint; is the disk full?", str(path)) from error
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            partial.chmod(0o600)
-            partial.unlink()
+        partial.unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> tuple[dict, dict[str, ms.Parameter]]:

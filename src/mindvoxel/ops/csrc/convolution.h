@@ -36,7 +36,11 @@ class Backward {
   virtual void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) = 0;
 };
 
+// The fastest known way for this case...
 std::unique_ptr<Forward> MakeForward(const Case &c);
 std::unique_ptr<Backward> MakeBackward(const Case &c, bool data, bool weights);
+// ...and oneDNN's own convolution, which the other ways are made of.
+std::unique_ptr<Forward> MakeDirectForward(const Case &c);
+std::unique_ptr<Backward> MakeDirectBackward(const Case &c, bool data, bool weights);
 
 }  // namespace mindvoxel

@@ -9,16 +9,23 @@ namespace {
 
 constexpr int64_t kFewChannels = 4;      // blocked layouts pad channels to 16, so that few channels waste most of them
 constexpr int64_t kLargeKernelVox = 28;  // more than 3x3x3
+constexpr int64_t kManyVox = 16384;      // fewer do not pay for the slow conversion of bf16 weights to this layout
+
+int64_t Product(Dims::const_iterator begin, Dims::const_iterator end) {
+  return std::accumulate(begin, end, int64_t{1}, std::multiplies<>());
+}
 
 bool WantsChannelsLast(const Case &c, Pass pass) {
-  const int64_t kernel_vox = std::accumulate(c.weights.begin() + 2, c.weights.end(), int64_t{1}, std::multiplies<>());
-  const bool unit_stride = std::all_of(c.window.strides.begin(), c.window.strides.end(), [](auto s) { return s == 1; });
+  const int64_t kernel_vox = Product(c.weights.begin() + 2, c.weights.end());
   if (c.transposed) return false;
   if (kernel_vox == 1 && std::min(c.src[1], c.dst[1]) <= kFewChannels) return true;
   if (pass == Pass::kData) return c.dst[1] <= kFewChannels;
-  if (!unit_stride || kernel_vox < kLargeKernelVox || std::min(c.src[1], c.dst[1]) < 16) return false;
+  const bool moves_by_one = Product(c.window.strides.begin(), c.window.strides.end()) == 1;
+  if (!moves_by_one || kernel_vox < kLargeKernelVox || std::min(c.src[1], c.dst[1]) < 16) return false;
   // Large kernels: forward in bf16 and the weights' gradient in f32 run 7 to 20 % faster on channels-last tensors.
-  return (pass == Pass::kForward) == (c.precision == Precision::kBf16);
+  const bool is_bf16 = c.precision == Precision::kBf16;
+  if (pass == Pass::kWeights) return !is_bf16;
+  return is_bf16 && Product(c.dst.begin() + 2, c.dst.end()) >= kManyVox;
 }
 
 }  // namespace

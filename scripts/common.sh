@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Sourced by the launchers. Sets ROOT (the checkout), PYTHON, PYTHONPATH; nothing here changes the working folder, so
+# relative paths mean what the user means.
+set -euo pipefail
+
+ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ -z "${PYTHON:-}" ]; then
+  PYTHON=python3
+  if [ -x "$ROOT/.venv/bin/python" ]; then PYTHON="$ROOT/.venv/bin/python"; fi
+fi
+export PYTHON
+export PYTHONPATH="$ROOT/src:$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+
+die() {
+  echo "error: $*" >&2
+  exit 2
+}
+
+# usage NAME ARGUMENTS GIVEN NEEDED: end with the usage unless at least NEEDED arguments were given
+usage() {
+  if [ "$3" -lt "$4" ]; then
+    echo "usage: bash scripts/$1 $2" >&2
+    exit 2
+  fi
+}
+
+# The model: MODEL, or the model folder whose scripts/ the launcher was called through (cd vnet; bash scripts/…).
+choose_model() {
+  local folder
+  folder=$(dirname "$(cd -L "$(dirname "$0")" && pwd -L)")
+  if [ -z "${MODEL:-}" ] && [ -f "$folder/network.py" ]; then MODEL=$(basename "$folder"); fi
+  [ -n "${MODEL:-}" ] || die "MODEL is needed: MODEL=vnet bash scripts/$(basename "$0") …, or call it from vnet/"
+  [ -f "$ROOT/$MODEL/network.py" ] || die "MODEL=$MODEL: $ROOT/$MODEL holds no network.py"
+}
+
+# new_output KIND: OUTPUT, the folder of this run, below the working folder unless the user set it
+new_output() {
+  OUTPUT=${OUTPUT:-results/$MODEL-$1-$(date +%Y%m%d-%H%M%S)}
+  mkdir -p "$OUTPUT" || exit 2
+}
+
+# logged LOG COMMAND…: in the foreground, on screen and in LOG, with the command's own exit status
+logged() {
+  local log=$1
+  shift
+  "$@" 2>&1 | tee -a "$log"
+}
+
+# A port that is free now, for the processes of one run to meet at.
+free_port() {
+  "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# msrun_train LOG_FOLDER NUM FLAGS…: NUM processes on this machine; rank 0 speaks on the screen
+msrun_train() {
+  local logs=$1 num=$2
+  shift 2
+  "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
+    --master_port="$(free_port)" --join=True --log_dir="$logs" --tail_worker_log=0 \
+    "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --output_path "$OUTPUT" "$@"
+}
