@@ -55,7 +55,8 @@ free_port() {
 msrun_train() {
   local logs=$1 num=$2
   shift 2
-  "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
+  # msrun starts its workers as `python`
+  PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
     --master_port="$(free_port)" --join=True --log_dir="$logs" --tail_worker_log=0 \
     "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --output_path "$OUTPUT" "$@"
 }

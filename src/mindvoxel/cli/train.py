@@ -139,7 +139,7 @@ def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt
             callbacks.append(Validate(recipe.train.eval_interval, recipe.train.epochs, score))
         state = parts.trainer.state
         callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
-        callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs))
+        callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch))
         (folder / "recipe.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     LOGGER.info("%s: %s", folder, parts.describe())
     LOGGER.info("compiling the network, which can take a minute or more")

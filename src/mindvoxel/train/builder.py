@@ -78,7 +78,8 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
         warmup_start=recipe.optim.warmup_start,
     )
     optimizer = optim.adam(network.trainable_params(), rates)
-    step = TrainStep(mixed_precision(network, train.amp_level), ForegroundDiceLoss(), optimizer, device.num_ranks)
+    mixed_precision(network, train.amp_level)
+    step = TrainStep(network, ForegroundDiceLoss(), optimizer, device.num_ranks)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
     trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
     return Parts(recipe, network, optimizer, trainer)

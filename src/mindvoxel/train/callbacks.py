@@ -43,10 +43,17 @@ class Save:
 
 @dataclass(frozen=True)
 class Report:
-    """One line to the log, and one JSON line to metrics.jsonl, an epoch."""
+    """One line to the log, and one JSON line to metrics.jsonl, an epoch; `first_epoch` epochs of it are kept."""
 
     path: Path
     epochs: int
+    first_epoch: int = 0
+
+    def __post_init__(self):
+        """Drop the lines of epochs that a resumed run does again, because no checkpoint held them."""
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            self.path.write_text("".join(lines[: self.first_epoch]), encoding="utf-8")
 
     def __call__(self, figures: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:

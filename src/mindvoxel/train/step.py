@@ -8,10 +8,27 @@ from mindspore import amp, nn, ops
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
 
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.Conv2dTranspose, nn.Conv3dTranspose)
+_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
 
-def mixed_precision(network: nn.Cell, level: str) -> nn.Cell:
-    """The network at O0 (float32), O1, O2, O3 or auto of MindSpore's amp, in float16."""
-    return network if level == "O0" else amp.auto_mixed_precision(network, level, dtype=ms.float16)
+
+def mixed_precision(network: nn.Cell, level: str) -> None:
+    """Set the precision of a network's cells, in place; weights stay float32.
+
+    O0: all in float32.  O1: convolutions in float16, all else in float32.  O2: all but the normalisations in float16.
+    O3: all in float16.  auto: MindSpore's own lists of operators (amp.auto_mixed_precision), which know nothing of
+    mindvoxel's CPU operator. O1 and O2 are set cell by cell, because MindSpore's own O1 rewrites source that it must
+    find in __init__ of a certain form, and its own O2 keeps only its own classes in float32, not their heirs.
+    """
+    if level == "auto":
+        amp.auto_mixed_precision(network, "auto", dtype=ms.float16)
+    if level in ("O2", "O3"):
+        network.to_float(ms.float16)
+    for _, cell in network.cells_and_names():
+        if level == "O1" and isinstance(cell, _CONVOLUTIONS):
+            cell.to_float(ms.float16)
+        if level in ("O1", "O2") and isinstance(cell, _NORMS):
+            cell.to_float(ms.float32)
 
 
 @dataclass

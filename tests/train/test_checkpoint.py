@@ -1,0 +1,101 @@
+"""Checkpoints come back whole, or not at all."""
+
+import numpy as np
+import pytest
+
+from mindvoxel.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def build(cpu):
+    from mindvoxel.train.optim import adam
+    from vnet.network import VNet
+
+    def make(width=2):
+        network = VNet(width=width, down_convs=(1,), up_convs=(1,))
+        return network, adam(network.trainable_params(), [0.1, 0.2])
+
+    return make
+
+
+@pytest.fixture
+def saved(build, tmp_path):
+    from mindvoxel.train import checkpoint
+
+    network, optimizer = build()
+    checkpoint.save(tmp_path / "last.ckpt", network, {"model": "vnet", "epoch": 3, "é": [1, None]}, optimizer)
+    return tmp_path / "last.ckpt", network, optimizer
+
+
+def test_round_trip(build, saved):
+    from mindvoxel.train import checkpoint
+
+    path, network, _ = saved
+    meta, values = checkpoint.load(path)
+    assert meta == {"model": "vnet", "epoch": 3, "é": [1, None]}
+    other, optimizer = build()
+    checkpoint.load_network(other, values, path)
+    checkpoint.load_optimizer(optimizer, other, values, path)
+    for ours, theirs in zip(network.get_parameters(), other.get_parameters(), strict=True):
+        assert np.array_equal(ours.asnumpy(), theirs.asnumpy())
+
+
+def test_the_optimiser_state_comes_back(build, saved, tmp_path):
+    from mindvoxel.train import checkpoint
+
+    _, network, optimizer = saved
+    moments = [p for p in optimizer.get_parameters() if "moment" in p.name]
+    assert moments
+    for i, moment in enumerate(moments):
+        moment.set_data(moment + i)
+    checkpoint.save(tmp_path / "more.ckpt", network, {}, optimizer)
+    _, values = checkpoint.load(tmp_path / "more.ckpt")
+    other, fresh = build()
+    checkpoint.load_optimizer(fresh, other, values, "more.ckpt")
+    again = [p for p in fresh.get_parameters() if "moment" in p.name]
+    assert all(np.array_equal(a.asnumpy(), b.asnumpy()) for a, b in zip(moments, again, strict=True))
+
+
+def test_another_network_is_refused_with_counts(build, saved):
+    from mindvoxel.train import checkpoint
+
+    path, _, _ = saved
+    _, values = checkpoint.load(path)
+    wide, _ = build(width=4)
+    with pytest.raises(InputError, match="another network .*0 missing, 0 left over, .* of another shape"):
+        checkpoint.load_network(wide, values, path)
+
+
+def test_damaged_foreign_and_missing_files(build, saved, tmp_path):
+    import mindspore as ms
+
+    from mindvoxel.train import checkpoint
+
+    path, network, _ = saved
+    content = path.read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(content[: len(content) // 2])
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 255
+    (tmp_path / "flipped.ckpt").write_bytes(flipped)
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    ms.save_checkpoint(network, str(tmp_path / "foreign.ckpt"))
+    for name, why in [
+        ("cut.ckpt", "damaged"),
+        ("flipped.ckpt", "damaged"),
+        ("text.ckpt", "damaged"),
+        ("foreign.ckpt", "holds no recipe"),
+        ("absent.ckpt", "no such checkpoint"),
+        ("last.onnx", "no such checkpoint"),
+    ]:
+        with pytest.raises(InputError, match=why) as fault:
+            checkpoint.load(tmp_path / name)
+        assert name in str(fault.value)
+
+
+def test_nothing_half_written_where_the_folder_is_gone(saved, tmp_path):
+    from mindvoxel.train import checkpoint
+
+    _, network, _ = saved
+    with pytest.raises(FileNotFoundError):
+        checkpoint.save(tmp_path / "gone" / "last.ckpt", network, {})
+    assert not list(tmp_path.glob("**/.partial*"))

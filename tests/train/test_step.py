@@ -1,0 +1,123 @@
+"""One step: the loss scale, overflow, precision."""
+
+import numpy as np
+import pytest
+
+from mindvoxel.errors import WorkError
+
+
+@pytest.fixture(scope="module")
+def ms(cpu):
+    import mindspore
+
+    return mindspore
+
+
+def test_dynamic_scale_halves_at_an_overflow_and_doubles_after_1000_good_steps(ms):
+    from mindvoxel.train.step import LossScale
+
+    scale = LossScale.of("O2", 0.0)
+    assert (scale.value, scale.dynamic) == (65536.0, True)
+    scale.adjust(False)
+    assert scale.value == 32768.0
+    for _ in range(999):
+        scale.adjust(True)
+    assert scale.value == 32768.0
+    scale.adjust(True)
+    assert scale.value == 65536.0
+    for _ in range(40):
+        scale.adjust(False)
+    assert scale.value == 1.0
+
+
+def test_fixed_scale_and_none(ms):
+    from mindvoxel.train.step import LossScale
+
+    fixed = LossScale.of("O3", 256.0)
+    fixed.adjust(False)
+    assert fixed.value == 256.0
+    assert LossScale.of("O0", 256.0) == LossScale(1.0)
+
+
+def make_trainer(ms, amp_level, loss_scale=0.0, poison=None):
+    """A trainer of a tiny V-Net on two made-up cases; `poison` changes an image (D, H, W) before training."""
+    from easydict import EasyDict
+
+    from mindvoxel.config import load_recipe, override
+    from mindvoxel.train import builder
+    from mindvoxel.train.device import Device
+
+    recipe = override(
+        load_recipe("vnet", "small"),
+        {
+            "network.width": 2,
+            "network.down_convs": (1, 1, 1),
+            "network.up_convs": (1, 1, 1),
+            "data.patch_size": (8, 16, 16),
+            "data.augment": False,
+            "data.num_workers": 0,
+            "train.epochs": 4,
+            "train.repeats": 1,
+            "train.amp_level": amp_level,
+            "train.loss_scale": loss_scale,
+        },
+    )
+    cases = []
+    for name in ("CaseA", "CaseB"):
+        label = np.zeros((8, 16, 16), np.uint8)
+        label[2:6, 4:12, 4:12] = 1
+        image = label.astype(np.float32) * 2 - 1
+        cases.append(EasyDict(case=name, image=image if poison is None else poison(image), label=label))
+    return builder.build(recipe, cases, Device("CPU", 0))
+
+
+def weights(network) -> np.ndarray:
+    return np.concatenate([p.asnumpy().ravel() for p in network.trainable_params()])
+
+
+@pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3", "auto"])
+def test_every_precision_lowers_the_loss_with_float32_weights(ms, level):
+    parts = make_trainer(ms, level)
+    seen = []
+    parts.trainer.run(4, [lambda figures: seen.append(figures["loss"])])
+    assert seen[-1] < seen[0]
+    assert parts.trainer.state.step == 4
+    assert all(p.dtype == ms.float32 for p in parts.network.trainable_params())
+
+
+def test_the_levels_compute_in_different_precision(ms):
+    outputs = {}
+    image = ms.Tensor(np.random.default_rng(0).standard_normal((1, 1, 8, 16, 16)).astype(np.float32))
+    for level in ("O0", "O1", "O2", "O3"):
+        network = make_trainer(ms, level).network
+        network.set_train(False)
+        outputs[level] = network(image).asnumpy().astype(np.float32)
+    largest = np.abs(outputs["O0"]).max()
+    for level in ("O1", "O2", "O3"):
+        difference = np.abs(outputs[level] - outputs["O0"]).max() / largest
+        assert 1e-5 < difference < 3e-2, (level, difference)
+    assert not np.array_equal(outputs["O1"], outputs["O2"])
+    assert not np.array_equal(outputs["O2"], outputs["O3"])
+
+
+def test_an_overflow_is_skipped_counted_and_changes_no_weight(ms):
+    parts = make_trainer(ms, "O2", loss_scale=2.0**120)
+    before = weights(parts.network)
+    parts.trainer.run(1, [])
+    assert parts.trainer.state.num_skipped == 1
+    assert np.array_equal(before, weights(parts.network))
+
+
+def test_endless_overflow_ends_the_run_with_the_cases(ms):
+    parts = make_trainer(ms, "O2", loss_scale=2.0**120)
+    parts.trainer.rates = [1e-3] * 100
+    with pytest.raises(WorkError, match="20 steps in a row overflowed .*Case[AB], Case[AB]"):
+        parts.trainer.run(100, [])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_cases(ms):
+    parts = make_trainer(ms, "O0", poison=lambda image: image * np.float32(np.inf))
+    before = weights(parts.network)
+    with pytest.raises(WorkError, match="the loss is nan at step 1 .*Case[AB], Case[AB].*last checkpoint is kept"):
+        parts.trainer.run(1, [])
+    assert np.array_equal(before, weights(parts.network))
