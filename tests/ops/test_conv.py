@@ -23,6 +23,15 @@ CASES = {
     "5^3 to two classes": ((2, 32, 7, 5, 6), (2, 32, 5, 5, 5), (1, 1, 1), (2, 2, 2), (2, 2, 2), False),
     "5^3 to three classes": ((1, 16, 8, 6, 4), (3, 16, 5, 5, 5), (1, 1, 1), (2, 2, 2), (2, 2, 2), False),
     "3^3 to one class": ((1, 16, 5, 6, 7), (1, 16, 3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), False),
+    "5^3 by Winograd": ((1, 16, 9, 13, 11), (32, 16, 5, 5, 5), (1, 1, 1), (2, 2, 2), (2, 2, 2), False),
+    "5^3 by Winograd, no padding": ((1, 32, 13, 15, 17), (16, 32, 5, 5, 5), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
+    "5^3 by Winograd, one-sided": ((1, 16, 12, 10, 16), (16, 16, 5, 5, 5), (1, 1, 1), (4, 0, 1), (0, 3, 2), False),
+    "3^3 by Winograd": ((2, 32, 9, 11, 10), (16, 32, 3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), False),
+    "3x3x1 by Winograd": ((3, 16, 11, 12, 9), (48, 16, 3, 3, 1), (1, 1, 1), (1, 1, 0), (1, 1, 0), False),
+    "1x3x3 by Winograd": ((1, 16, 9, 19, 13), (16, 16, 1, 3, 3), (1, 1, 1), (0, 1, 1), (0, 1, 1), False),
+    "2-D by Winograd": ((2, 16, 33, 29), (32, 16, 3, 3), (1, 1), (1, 1), (1, 1), False),
+    "5^3 to two classes by Winograd": ((1, 32, 22, 24, 13), (2, 32, 5, 5, 5), (1,) * 3, (2,) * 3, (2,) * 3, False),
+    "3^3 to one class by Winograd": ((1, 16, 24, 22, 19), (1, 16, 3, 3, 3), (1,) * 3, (1,) * 3, (1,) * 3, False),
     "1x3x3": ((2, 6, 4, 7, 5), (8, 6, 1, 3, 3), (1, 1, 1), (0, 1, 1), (0, 1, 1), False),
     "3x1x5": ((1, 4, 5, 4, 7), (5, 4, 3, 1, 5), (1, 1, 1), (1, 0, 2), (1, 0, 2), False),
     "1^3": ((2, 2, 5, 4, 3), (2, 2, 1, 1, 1), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
@@ -133,14 +142,16 @@ def test_values_and_gradients(name, mode):
     x, w, bias, m, g = draw(name)
     y, dx, dw = reference(*(a.astype(np.float64) for a in (x, w, m)), g.stride, g.pad_before, g.pad_after, g.transposed)
     axes = tuple(range(2, x.ndim))
+    # Transformed space has a wider range of values than the sums that come back from it.
+    relative = 2e-5 if "Winograd" in name else 2e-6
     got = run(x, w, bias, m, g)
     for value, want in zip(got, [y + bias.reshape(-1, *[1] * len(axes)), dx, dw, m.sum((0, *axes))], strict=True):
-        assert_close(value, want)
+        assert_close(value, want, relative)
     for value, same in zip(run(x, w, None, m, g), [y, dx, dw], strict=True):
-        assert_close(value, same)
+        assert_close(value, same, relative)
 
 
-@pytest.mark.parametrize("name", ["odd sizes", "5^3", "5^3 to two classes", "1x3x3", "2^3 down, odd", "2^3 up", "2-D"])
+@pytest.mark.parametrize("name", ["odd sizes", "5^3 by Winograd", "5^3 to two classes", "1x3x3", "2^3 down, odd", "2^3 up"])
 def test_finite_differences(name):
     ms.set_context(mode=ms.PYNATIVE_MODE)
     x, w, bias, m, geometry = draw(name)
@@ -214,14 +225,15 @@ def test_layers_keep_their_own_geometry():
     assert net(ms.Tensor(np.ones((1, 2, 8, 8, 8), np.float32))).shape == (1, 3, 4, 8, 8)
 
 
-def test_equal_runs_give_equal_bits():
+@pytest.mark.parametrize("channels", [8, 16], ids=["direct", "by Winograd"])
+def test_equal_runs_give_equal_bits(channels):
     ms.set_context(mode=ms.GRAPH_MODE)
 
     def train():
         rng = np.random.default_rng(0)
-        cell = Conv3d(8, 16, 3, weight_init="zeros", padding=1, has_bias=True)
+        cell = Conv3d(channels, 16, 3, weight_init="zeros", padding=1, has_bias=True)
         cell.weight.set_data(ms.Tensor(rng.normal(size=cell.weight.shape).astype(np.float32)))
-        x = ms.Tensor(rng.normal(size=(2, 8, 12, 11, 10)).astype(np.float32))
+        x = ms.Tensor(rng.normal(size=(2, channels, 14, 11, 12)).astype(np.float32))
         grad = ms.value_and_grad(_square_of(cell), None, cell.trainable_params())
         for _ in range(4):
             _, gradients = grad(x)
