@@ -1,0 +1,171 @@
+"""The published commands, run on the CPU as a user runs them."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ["--recipe", "small", "--width", "2", "--down_convs", "1,1", "--up_convs", "1,1", "--patch_size", "8,16,16"]
+TINY += ["--spacing_mm", "6,4,4", "--epochs", "1", "--repeats", "1"]
+
+
+def bash(*words, cwd, **variables) -> subprocess.CompletedProcess:
+    # without OMP_NUM_THREADS=1, which MindSpore sets below Python's own view when it is imported
+    environment = dict(os.environ) | {"DEVICE_TARGET": "CPU"} | {k: str(v) for k, v in variables.items()}
+    words = ["bash", *map(str, words)]
+    return subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
+
+
+@pytest.fixture(scope="module")
+def work(phantom, tmp_path_factory) -> Path:
+    """A folder with `data` and `split`, far from the checkout, so that every path below is relative to it."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "data").symlink_to(phantom)
+    (folder / "split").mkdir()
+    (folder / "split" / "train.csv").write_text("".join(f"Case{i:02d}.mhd\n" for i in range(4)))
+    (folder / "split" / "val.csv").write_text("Case04.mhd\nCase05.mhd\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(work) -> Path:
+    """train_standalone.sh called through vnet/, which chooses the model, with relative paths."""
+    script = ROOT / "vnet" / "scripts" / "train_standalone.sh"
+    done = bash(script, 0, "data", "split/train.csv", *TINY, cwd=work, OUTPUT="runs/one")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "validation Dice" in done.stdout  # val.csv beside the training CSV was found
+    return work / "runs" / "one"
+
+
+def test_train_standalone_writes_a_run_and_a_log(trained):
+    names = {p.name for p in trained.iterdir()}
+    assert names == {"best.ckpt", "last.ckpt", "metrics.jsonl", "recipe.json", "screen.log", "train.log"}
+    assert "epoch 1/1" in (trained / "screen.log").read_text()
+    recorded = json.loads((trained / "recipe.json").read_text())
+    assert recorded["recipe"]["network"]["width"] == 2
+    assert Path(recorded["paths"]["data_path"]).is_absolute()
+
+
+def test_gpu_form_from_the_model_folder(work):
+    done = bash(
+        "scripts/train_standalone_gpu.sh",
+        0,
+        work / "data",
+        work / "split/train.csv",
+        *TINY,
+        cwd=ROOT / "vnet",
+        OUTPUT=work / "gpu",
+    )
+    assert done.returncode == 0, done.stderr
+    assert (work / "gpu" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("name", ["eval.sh", "eval_gpu.sh"])
+def test_eval_from_the_root_with_model(work, trained, name):
+    out = work / name
+    arguments = [0, trained / "best.ckpt", "data", "split/val.csv"]
+    done = bash(ROOT / "scripts" / name, *arguments, cwd=work, MODEL="vnet", OUTPUT=out)
+    assert done.returncode == 0, done.stderr
+    assert "2 cases" in done.stdout
+    names = {p.name for p in out.iterdir()}
+    masks = {"Case04_prediction.mha", "Case05_prediction.mha"}
+    assert names == masks | {"eval.log", "metrics.csv", "summary.json", "screen.log"}
+    assert json.loads((out / "summary.json").read_text())["num_cases"] == 2
+
+
+def test_train_distribute_on_two_processes(work):
+    arguments = [ROOT / "scripts" / "hccl.json", 2, "data", "split/train.csv"]
+    script = ROOT / "vnet" / "scripts" / "train_distribute.sh"
+    done = bash(script, *arguments, *TINY, "--batch_size", "1", cwd=work, OUTPUT="ranks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((work / "ranks" / "metrics.jsonl").read_text())
+    assert figures["step"] == 2  # 4 cases, batch 1 on 2 processes
+    assert done.stdout.count("epoch 1/1") == 1  # rank 0 alone speaks
+    assert (work / "ranks" / "last.ckpt").is_file()
+
+
+def test_train_distribute_gpu_on_two_processes(work):
+    script = ROOT / "scripts" / "train_distribute_gpu.sh"
+    arguments = [2, "0,1", "data", "split/train.csv", *TINY, "--batch_size", "1"]
+    done = bash(script, *arguments, cwd=work, MODEL="vnet", OUTPUT="ranks_gpu")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (work / "ranks_gpu" / "last.ckpt").is_file()
+
+
+def test_a_distributed_run_that_fails_says_so_with_its_exit_status(work):
+    script = ROOT / "scripts" / "train_distribute_gpu.sh"
+    arguments = [2, "0,1", "data", "split/train.csv", *TINY, "--batch_size", "50"]
+    done = bash(script, *arguments, cwd=work, MODEL="vnet", OUTPUT="ranks_failed")
+    assert done.returncode != 0
+    assert "do not fill one batch of 50 on 2 devices" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("random", "train", "held_out"),
+    [(["0"], 40, "Case11.mhd Case15.mhd Case19.mhd Case30.mhd Case42.mhd"), (["1", "7"], 40, None)],
+)
+def test_create_csv(tmp_path, random, train, held_out):
+    done = bash(ROOT / "vnet" / "scripts" / "create_csv.sh", "out", *random, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = (tmp_path / "out" / "val.csv").read_text().split()
+    assert len((tmp_path / "out" / "train.csv").read_text().split()) == train
+    assert len(names) == 10
+    if held_out:
+        assert names == [*held_out.split(), *(f"Case{i}.mhd" for i in (43, 44, 46, 48, 49))]
+    else:
+        bash(ROOT / "scripts" / "create_csv.sh", "again", *random, cwd=tmp_path)
+        assert (tmp_path / "again" / "val.csv").read_text().split() == names
+
+
+@pytest.mark.parametrize(
+    ("script", "needed"),
+    [
+        ("create_csv.sh", "OUT_PATH RANDOM"),
+        ("train_standalone.sh", "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH"),
+        ("train_standalone_gpu.sh", "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH"),
+        ("train_distribute.sh", "RANK_TABLE_FILE DEVICE_NUM DATA_PATH TRAIN_SPLIT_FILE_PATH"),
+        ("train_distribute_gpu.sh", "DEVICE_NUM VISIBLE_DEVICES DATA_PATH TRAIN_SPLIT_FILE_PATH"),
+        ("eval.sh", "DEVICE_ID CKPT_PATH DATA_PATH EVAL_SPLIT_FILE_PATH"),
+        ("eval_gpu.sh", "DEVICE_ID CKPT_PATH DATA_PATH EVAL_SPLIT_FILE_PATH"),
+        ("run_infer_310.sh", "MINDIR_PATH DATA_PATH SPLIT_FILE_PATH DEVICE_ID"),
+    ],
+)
+def test_too_few_arguments_print_the_usage(tmp_path, script, needed):
+    done = bash(ROOT / "scripts" / script, cwd=tmp_path)
+    assert done.returncode == 2
+    assert needed in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["train_standalone.sh", "0", "data", "x.csv"], "MODEL is needed"),
+        (["train_distribute.sh", "absent.json", "2", "data", "x.csv"], "absent.json: no such rank table"),
+        (["train_distribute_gpu.sh", "2", "0,1,2", "data", "x.csv"], "names 3 cards"),
+        (["train_distribute_gpu.sh", "two", "0,1", "data", "x.csv"], "DEVICE_NUM must be a whole number"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_starts(tmp_path, words, fault):
+    script, *arguments = words
+    model = {} if "MODEL" in fault else {"MODEL": "vnet"}
+    done = bash(ROOT / "scripts" / script, *arguments, cwd=tmp_path, **model)
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_work_s_exit_status_is_the_launcher_s(work):
+    script = ROOT / "vnet" / "scripts" / "train_standalone.sh"
+    done = bash(script, 0, "data", "absent.csv", cwd=work, OUTPUT="nothing")
+    assert done.returncode == 2
+    assert "absent.csv: no such split file" in done.stdout
+
+
+def test_the_310_launcher_says_that_it_is_not_built(work):
+    done = bash(ROOT / "vnet" / "scripts" / "run_infer_310.sh", "a.mindir", "data", "split/val.csv", 0, cwd=work)
+    assert done.returncode == 1
+    assert "not built yet" in done.stderr
