@@ -66,7 +66,7 @@ def imports_of(node: ast.AST) -> set[str]:
 
 
 def at_import(node: ast.AST):
-    """What runs when a module is imported: everything outside function bodies, their defaults and decorators included."""
+    """What runs when a module is imported: all outside function bodies, defaults and decorators included."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
             arguments = child.args

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import json
+import math
 import pkgutil
 
 from easydict import EasyDict
@@ -42,6 +43,60 @@ CHOICES = {
     "eval.restore_order": ("linear", "nearest"),
     "network.act": ("elu", "prelu"),
     "network.init": ("normal", "he_normal"),
+}
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(low: int, high: float = math.inf) -> tuple:
+    span = f"{low} or more" if high == math.inf else f"{low} to {high}"
+    return f"a whole number, {span}", lambda v: type(v) is int and low <= v <= high
+
+
+def _each(rule: tuple, count: int | None = None) -> tuple:
+    what, fits = rule
+    many = "one or more values" if count is None else f"{count} values"
+    return (
+        f"{many}, each {what}",
+        lambda v: isinstance(v, list | tuple) and len(v) == (count or max(len(v), 1)) and all(map(fits, v)),
+    )
+
+
+_FLAG = "true or false", lambda v: isinstance(v, bool)
+_SHARE = "a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1
+_SHARE_BELOW_1 = "a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1
+_ABOVE_0 = "a number above 0", lambda v: _is_number(v) and v > 0
+_NOT_BELOW_0 = "a number, 0 or more", lambda v: _is_number(v) and v >= 0
+_AXES = "axes out of 0, 1 and 2, each once", lambda v: len(set(v)) == len(v) and set(v) <= {0, 1, 2}
+# What a value must be, in words, and the test for it.
+RULES = {
+    "network.num_classes": _whole(2),
+    "network.width": _whole(1),
+    "network.down_convs": _each(_whole(1)),
+    "network.up_convs": _each(_whole(1)),
+    "network.dropout": _SHARE_BELOW_1,
+    "data.spacing_mm": _each(_ABOVE_0, 3),
+    "data.patch_size": _each(_whole(1), 3),
+    "data.centre_crop": _FLAG,
+    "data.augment": _FLAG,
+    "data.foreground_fraction": _SHARE,
+    "data.num_workers": _whole(0),
+    "optim.learning_rate": _ABOVE_0,
+    "optim.warmup_steps": _whole(0),
+    "optim.warmup_start": _SHARE,
+    "train.epochs": _whole(1),
+    "train.batch_size": _whole(1),
+    "train.repeats": _whole(1),
+    "train.eval_interval": _whole(1),
+    "train.save_interval": _whole(1),
+    "train.seed": _whole(0, 2**32 - 1),
+    "train.loss_scale": _NOT_BELOW_0,
+    "eval.overlap": _SHARE_BELOW_1,
+    "eval.mirror_axes": _AXES,
+    "eval.largest_component": _FLAG,
+    "eval.nsd_tolerance_mm": _NOT_BELOW_0,
 }
 
 
@@ -90,25 +145,31 @@ def flatten(recipe: EasyDict) -> dict:
 
 
 def check_recipe(recipe: EasyDict) -> EasyDict:
-    """The recipe itself; raises InputError for an unknown key, a missing one, or a choice that does not exist."""
+    """The recipe itself; raises InputError for an unknown key, a missing one, or a value that cannot be."""
     known, found = describe(recipe.model), flatten(recipe)
-    for key in found.keys() - known.keys():
-        near = difflib.get_close_matches(key, known, 1)
+    outside = {name for name, value in recipe.items() if name != "model" and not isinstance(value, dict)}
+    for key in sorted((found.keys() | outside) - known.keys()):
+        near = difflib.get_close_matches(key, known, 1, cutoff=0.75)
         raise InputError(f"recipe key {key} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
-    for key in known.keys() - found.keys():
+    for key in sorted(known.keys() - found.keys()):
         raise InputError(f"recipe of {recipe.model} lacks {key} ({known[key]})")
     for key, allowed in CHOICES.items():
         if key in found and found[key] not in allowed:
             raise InputError(f"{key} must be one of {', '.join(allowed)}, got {found[key]!r}")
+    for key, (what, fits) in RULES.items():
+        if key in found and not fits(found[key]):
+            raise InputError(f"{key} must be {what}, got {found[key]!r}")
     return recipe
 
 
 def parse_value(key: str, text: str, default):
-    """A flag's text as the type of the recipe's own value: `true`, `3`, `1e-3`, `O2`, or `64,128,128`."""
+    """A flag's text as the type of the recipe's own value: `true`, `3`, `1e-3`, `O2`, `64,128,128`, or `none`."""
     try:
         if isinstance(default, bool):
             return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
         if isinstance(default, list | tuple):
+            if text == "none":
+                return ()
             kind = type(default[0]) if default else int
             return tuple(kind(part) for part in text.strip("()[] ").split(",") if part.strip())
         return type(default)(text)
@@ -121,7 +182,7 @@ def override(recipe: EasyDict, values: dict) -> EasyDict:
     changed = EasyDict(json.loads(to_json(recipe)))
     for key, value in values.items():
         section, _, name = key.partition(".")
-        changed[section][name] = value
+        changed.setdefault(section, {})[name] = value
     return check_recipe(changed)
 
 

@@ -107,7 +107,8 @@ def _check_meta(path: Path) -> None:
     size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
     channels = fields.get("ElementNumberOfChannels", "1")
     needed = prod(_meta_size(path, fields)) * size * (int(channels) if channels.isdecimal() else 1)
-    start = header_bytes if local else 0
+    skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
+    start = header_bytes if local else int(skipped) if skipped.isdecimal() else 0
     compressed = fields.get("CompressedData", "False").lower() == "true"
     found = _inflated_bytes(data_path, start) if compressed else data_path.stat().st_size - start
     _require_bytes(data_path, found, needed)

@@ -1,12 +1,24 @@
 """One logger for the screen and the run's log file, and progress bars that get on with it."""
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
 
 LOGGER = logging.getLogger("mindvoxel")
+
+
+class _File(logging.FileHandler):
+    """A disk that is full ends the work instead of showing a traceback a message."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(error.errno, error.strerror, self.baseFilename) from error
 
 
 class _Screen(logging.Handler):
@@ -17,9 +29,28 @@ class _Screen(logging.Handler):
         sys.stdout.flush()
 
 
+class _Reroute(logging.Filter):
+    """What MindSpore says on standard error goes to the run's log instead; it raises its errors besides."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        LOGGER.info("MindSpore: %s", record.getMessage())
+        return False
+
+
+def quieten_mindspore() -> None:
+    """Keep standard error to this program's own sentence; a user who sets GLOG_v below 3 wants to see it all."""
+    logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")  # the name that MindSpore 2.10 gives its own
+    quiet = os.environ.get("GLOG_v", "3") >= "3"  # noqa: SIM112 - MindSpore's own spelling
+    if quiet and not any(isinstance(known, _Reroute) for known in logger.filters):
+        logger.addFilter(_Reroute())
+
+
 def set_up(main: bool = True) -> None:
     """Messages to standard output, on rank 0 alone; the other ranks show warnings and worse."""
-    LOGGER.handlers.clear()
+    for handler in LOGGER.handlers[:]:
+        LOGGER.removeHandler(handler)
+        with suppress(OSError):  # what is left for a full disk
+            handler.close()
     LOGGER.propagate = False
     LOGGER.setLevel(logging.INFO if main else logging.WARNING)
     LOGGER.addHandler(_Screen())
@@ -27,7 +58,7 @@ def set_up(main: bool = True) -> None:
 
 def add_file(path: str | Path) -> None:
     """Messages also to `path`, with the time, appended."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _File(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     LOGGER.addHandler(handler)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 from mindvoxel.headers import check_header, require_finite
 
 SUFFIXES = (".mhd", ".mha", ".nii.gz", ".nii", ".nrrd")
@@ -67,7 +67,7 @@ def read_volume(path: str | Path, dtype: type | None = None) -> Volume:
     """Read a 3-D image with one value a voxel from MetaImage, NIfTI-1 or NRRD.
 
     Raises InputError, in one sentence that names the file, where it is missing, truncated, not 3-D, of several
-    components, without a valid spacing, or holds a value that is not finite.
+    components, without a valid spacing, on axes that are not orthonormal, or holds a value that is not finite.
     """
     path = Path(path)
     if not path.name.endswith(SUFFIXES):
@@ -94,6 +94,12 @@ def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
         raise InputError(f"{path}: {reader.GetNumberOfComponents()} values a voxel; an image with one is needed")
     if not all(s > 0 for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+    axes = np.array(reader.GetDirection()).reshape(3, 3)
+    if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
+        raise InputError(
+            f"{path}: its axes are not at right angles (direction {' '.join(f'{a:g}' for a in axes.ravel())}); "
+            "resample it to a grid that is"
+        )
 
 
 def write_volume(path: str | Path, volume: Volume) -> None:
@@ -108,7 +114,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     image = volume.to_image()
     try:
-        partial.touch()  # a folder that cannot be written is told by the system's own error
+        reserve(partial, volume.voxels.nbytes)
         sitk.WriteImage(image, str(partial), useCompression=True)
         check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
         written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
@@ -119,6 +125,21 @@ def write_volume(path: str | Path, volume: Volume) -> None:
         raise OSError(errno.EIO, "SimpleITK could not write the image; is the disk full?", str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def reserve(path: Path, num_bytes: int) -> None:
+    """Make the file `path` with room for `num_bytes`, which the next writer takes over.
+
+    Raises OSError with the system's own reason where the folder cannot be written or the disk is full: the libraries
+    below SimpleITK complain about either in their own words, on standard error.
+    """
+    with naming(path), path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(num_bytes, 1))
+        except OSError as error:
+            if error.errno not in {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}:
+                return  # a file system that cannot reserve
+            raise OSError(error.errno, f"{os.strerror(error.errno)}; is the disk full?") from error
 
 
 def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolerance_mm: float = 0.1) -> None:

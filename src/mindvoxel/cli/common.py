@@ -6,19 +6,23 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from easydict import EasyDict
 
 from mindvoxel import config
-from mindvoxel.errors import InputError, WorkError
+from mindvoxel.errors import InputError, WorkError, naming
+from mindvoxel.log import quieten_mindspore
 
 # What the user can mend about a file or a folder: exit status 2, as for any other bad input.
 _USERS_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
 _USERS_FAULTS |= {errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.EIO}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> int:
     """Run a command; 0, or one sentence on standard error and 2 (bad input), 1 (failed work), 130 (interrupted)."""
+    quieten_mindspore()
     try:
         command(normalise(sys.argv[1:] if argv is None else argv))
     except InputError as error:
@@ -26,9 +30,10 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = N
     except WorkError as error:
         return _fail(str(error), 1)
     except OSError as error:
-        if error.errno not in _USERS_FAULTS or error.filename is None:
+        named = error.filename is not None or error.errno in _DISK_FULL
+        if error.errno not in _USERS_FAULTS or not named:
             raise
-        return _fail(f"{error.filename}: {error.strerror}; choose another folder, or free it", 2)
+        return _fail(f"{error.filename or 'output'}: {error.strerror}; choose another folder, or free it", 2)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0
@@ -51,7 +56,7 @@ def normalise(argv: Sequence[str]) -> list[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse without abbreviated flags, which shows every default."""
+    """argparse without abbreviated flags, which shows every default and says its errors in one line."""
 
     def __init__(self, prog: str, description: str):
         super().__init__(
@@ -60,6 +65,9 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         )
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; {self.prog} --help says more")
 
 
 def boolean(text: str) -> bool:
@@ -71,9 +79,8 @@ def boolean(text: str) -> bool:
 def add_device_flags(parser: Parser) -> None:
     target = os.environ.get("DEVICE_TARGET", "Ascend")
     parser.add_argument("--device_target", default=target, help="Ascend, GPU or CPU; DEVICE_TARGET sets the default")
-    parser.add_argument(
-        "--device_id", type=int, default=int(os.environ.get("DEVICE_ID", "0")), help="number of the card"
-    )
+    number = os.environ.get("DEVICE_ID", "0")  # a string default is read as the flag would be
+    parser.add_argument("--device_id", type=int, default=number, help="number of the card; DEVICE_ID sets the default")
 
 
 def choose_model(argv: Sequence[str], model: str | None, parser: Parser) -> str:
@@ -130,7 +137,19 @@ def new_folder(path: str | Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     probe = path / f".partial-{os.getpid()}"
     try:
-        probe.write_text("x")
+        with naming(path):
+            probe.write_text("x")
     finally:
         probe.unlink(missing_ok=True)
     return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file beside its place, then rename it. Raises OSError that names it."""
+    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        with naming(path):
+            partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from mindvoxel.cli import common
 from mindvoxel.data.splits import PROMISE12_NUM_CASES, published_promise12, random_split, write_split
 from mindvoxel.datasets.promise12 import list_cases
+from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER, set_up
+from mindvoxel.volume import stem_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,12 +33,27 @@ def create_csv(argv: Sequence[str]) -> None:
         train, held_out = random_split(names, args.eval_fraction, seed)
         how = f"drawn with seed {seed}"
     else:
+        if args.seed is not None:
+            raise InputError("--seed is for a random split; add --random 1, or leave it out")
         train, held_out = published_promise12()
+        if args.data_path:
+            train, held_out = _as_named_in(args.data_path, names, train), _as_named_in(args.data_path, names, held_out)
         how = "as published"
     folder = common.new_folder(args.output_path)
     write_split(folder / "train.csv", train)
     write_split(folder / "val.csv", held_out)
     LOGGER.info("%s: train.csv %d cases, val.csv %d cases, %s", folder, len(train), len(held_out), how)
+
+
+def _as_named_in(data_path: str, names: list[str], wanted: list[str]) -> list[str]:
+    """The files of `data_path` that hold the published cases `wanted`, whatever their type."""
+    files = {stem_of(name): name for name in names}
+    if len(names) != PROMISE12_NUM_CASES or not all(stem_of(name) in files for name in wanted):
+        raise InputError(
+            f"{data_path}: the published split is of Case00 to Case{PROMISE12_NUM_CASES - 1}, and its {len(names)} "
+            "cases are others; add --random 1"
+        )
+    return [files[stem_of(name)] for name in wanted]
 
 
 if __name__ == "__main__":

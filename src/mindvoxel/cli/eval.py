@@ -8,10 +8,10 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import prepare_cases, score, segment
+from mindvoxel.cli.cases import check_sizes, prepare_cases, score, segment
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, add_file, progress, set_up
 from mindvoxel.metrics.report import format_table, summarise, write_report
 from mindvoxel.train import device as devices
@@ -49,6 +49,7 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
 
     network, recipe, _ = network_of(args.ckpt_path, args.model)
     recipe = config.override(recipe, common.overrides(args, known))
+    check_sizes(recipe)
     names = read_split(args.eval_split_file_path) if args.eval_split_file_path else None
     paths = promise12.list_cases(args.data_path, names)
     folder = common.new_folder(args.output_path or Path(args.ckpt_path).parent / "eval")
@@ -61,7 +62,8 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
         write_volume(folder / f"{case.case}_prediction{mask_suffix(path.image)}", mask)
         rows += score(case, mask, recipe)
     meta = {"checkpoint": str(args.ckpt_path), "data_path": str(args.data_path), "eval": recipe.eval}
-    write_report(folder, rows, meta)
+    with naming(folder):
+        write_report(folder, rows, meta)
     LOGGER.info("%s", format_table(summarise(rows)))
     LOGGER.info("masks, metrics.csv and summary.json in %s", folder)
 

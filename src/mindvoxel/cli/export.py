@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindvoxel.cli import common
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, set_up
 from mindvoxel.train import device as devices
 
@@ -45,7 +45,8 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
         network, recipe, _ = network_of(args.ckpt_file, args.model)
     common.new_folder(Path(args.file_name).resolve().parent)
     shape = (args.batch_size, 1, *recipe.data.patch_size)
-    path, difference = export_checked(network, shape, Path(args.file_name), args.file_format)
+    with naming(args.file_name):
+        path, difference = export_checked(network, shape, Path(args.file_name), args.file_format)
     checked = "not run, no other runtime reads it" if difference is None else f"largest difference {difference:.2g}"
     LOGGER.info("%s: input %s float32, output logits; checked against the network: %s", path, shape, checked)
 

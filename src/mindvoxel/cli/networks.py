@@ -16,7 +16,10 @@ def network_of(ckpt_path: str | Path, model: str):
     meta, values = checkpoint.load(ckpt_path)
     if meta["model"] != model:
         raise InputError(f"{ckpt_path}: a checkpoint of {meta['model']}, not of {model}; give --model {meta['model']}")
-    recipe: EasyDict = config.from_json(json.dumps(meta["recipe"]))
+    try:
+        recipe: EasyDict = config.from_json(json.dumps(meta["recipe"]))
+    except InputError as error:  # written by another version
+        raise InputError(f"{ckpt_path}: its recipe does not fit this version: {error}") from error
     network = build_network(model, **recipe.network)
     checkpoint.load_network(network, values, ckpt_path)
     network.set_train(False)

@@ -20,6 +20,8 @@ def phantom(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     if args.num_cases < 1:
         raise InputError(f"--num_cases must be 1 or more, got {args.num_cases}")
+    if args.seed < 0:
+        raise InputError(f"--seed must be 0 or more, got {args.seed}")
     set_up()
     write_phantom(args.output_path, args.num_cases, args.seed)
     LOGGER.info("%s: %d phantom scans in img/, their labels in gt/", args.output_path, args.num_cases)

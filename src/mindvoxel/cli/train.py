@@ -11,10 +11,11 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import prepare_cases, scorer
+from mindvoxel.cli.cases import check_sizes, prepare_cases, scorer
+from mindvoxel.data.prepare import Prepared
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, add_file, set_up
 from mindvoxel.train import device as devices
 
@@ -59,7 +60,7 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
-    _check_patch(recipe)
+    check_sizes(recipe)
     _run(recipe, device, paths, folder, meta, values, args.ckpt_path)
 
 
@@ -103,15 +104,6 @@ def _paths(args: Namespace, meta: dict | None) -> dict[str, str | None]:
     return paths
 
 
-def _check_patch(recipe: EasyDict) -> None:
-    factor = 2 ** len(recipe.network.down_convs)
-    if any(n % factor for n in recipe.data.patch_size):
-        raise InputError(
-            f"--patch_size {tuple(recipe.data.patch_size)}: each axis must be a multiple of {factor}, which "
-            f"{len(recipe.network.down_convs)} stages halve"
-        )
-
-
 def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt_path) -> None:
     """Build everything from the recipe, in the order data, network, callbacks, and train."""
     from mindvoxel.train import builder
@@ -126,6 +118,7 @@ def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt
     training = promise12.list_cases(paths["data_path"], read_split(paths["train_split_file_path"]))
     cases = prepare_cases(training, recipe, "preparing training cases")
     validation = prepare_cases(validation, recipe, "preparing validation cases")
+    _tell_oddities(cases, validation)
     parts = builder.build(recipe, cases, device)
     if meta is not None:
         builder.restore(parts, meta, values, paths["output_path"])
@@ -140,11 +133,22 @@ def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt
         state = parts.trainer.state
         callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
         callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch))
-        (folder / "recipe.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        common.write_text(folder / "recipe.json", json.dumps(record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
     LOGGER.info("compiling the network, which can take a minute or more")
-    parts.trainer.run(recipe.train.epochs, callbacks)
+    with naming(folder):
+        parts.trainer.run(recipe.train.epochs, callbacks)
     LOGGER.info("done: %s", json.dumps({"run": str(folder), **_result(parts.trainer.state)}))
+
+
+def _tell_oddities(cases: list[Prepared], validation: list[Prepared]) -> None:
+    """What may be meant, and spoils a result where it is not."""
+    empty = [case.case for case in cases if not case.label.any()]
+    if empty:
+        LOGGER.info("no foreground in the training label of %s; nothing is learnt from it alone", ", ".join(empty))
+    shared = sorted({case.case for case in cases} & {case.case for case in validation})
+    if shared:
+        LOGGER.info("in training and validation both, so that its score proves little: %s", ", ".join(shared))
 
 
 def _result(state) -> dict:

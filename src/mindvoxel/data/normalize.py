@@ -8,7 +8,7 @@ def rescale_unit(voxels: np.ndarray) -> np.ndarray:
     low, high = float(voxels.min()), float(voxels.max())
     if low == high:
         raise ValueError(f"constant image, every voxel is {low:g}; an image with some contrast is needed")
-    return ((voxels.astype(np.float32) - np.float32(low)) / np.float32(high - low)).clip(0, 1)
+    return ((voxels.astype(np.float64) - low) / (high - low)).astype(np.float32)  # float32 alone loses large integers
 
 
 def zscore_positive(voxels: np.ndarray) -> np.ndarray:

@@ -1,11 +1,15 @@
 """Resampling in world coordinates, through SimpleITK."""
 
+from math import prod
+
 import numpy as np
 import SimpleITK as sitk
 
 from mindvoxel.volume import Vector, Volume
 
 _INTERPOLATORS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear}
+# No scan comes near: what would be larger has its spacing in the wrong unit, and would take all memory.
+_MOST_VOXELS = 2**30
 
 
 def resample_to_spacing(
@@ -14,12 +18,18 @@ def resample_to_spacing(
     """The same origin and direction at another spacing (z, y, x); outside the image lies 0.
 
     Each axis gets floor(size · old / new spacing) voxels, at least `min_shape` (D, H, W), what is added lying at the
-    far end: the rule of the published V-Net (research/cv/vnet of the MindSpore model zoo, data_manager).
+    far end: the rule of the published V-Net (research/cv/vnet of the MindSpore model zoo, data_manager), to its order
+    of operations, which decides where the quotient is a whole number. Raises ValueError above 2**30 voxels.
     """
     shape = [
-        max(int(n * old / new), least)
+        max(int(n * (old / new)), least)
         for n, old, new, least in zip(volume.voxels.shape, volume.spacing_mm, spacing_mm, min_shape, strict=True)
     ]
+    if prod(shape) > _MOST_VOXELS:
+        raise ValueError(
+            f"{prod(shape)} voxels at {spacing_mm} mm are more than {_MOST_VOXELS}; is its spacing "
+            f"{volume.spacing_mm} mm right?"
+        )
     return _resample(volume, shape, spacing_mm, volume, order)
 
 

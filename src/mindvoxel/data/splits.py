@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 
 PROMISE12_NUM_CASES = 50
 # The evaluation cases of the published MindSpore V-Net (research/cv/vnet, split.py).
@@ -25,6 +25,8 @@ def random_split(names: list[str], eval_fraction: float, seed: int) -> tuple[lis
         raise InputError(f"eval_fraction must lie between 0 and 1, got {eval_fraction}")
     if len(names) < 2:
         raise InputError(f"a split needs at least 2 cases, got {len(names)}")
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, got {seed}")
     count = min(max(round(len(names) * eval_fraction), 1), len(names) - 1)
     held_out = set(np.random.default_rng(seed).choice(len(names), count, replace=False).tolist())
     return (
@@ -34,7 +36,7 @@ def random_split(names: list[str], eval_fraction: float, seed: int) -> tuple[lis
 
 
 def read_split(path: str | Path) -> list[str]:
-    """File names of a split file; blank lines, blanks at the ends, CRLF and a byte-order mark do no harm."""
+    """File names of a split file; blank lines, blanks and commas at the ends, CRLF and a byte-order mark do no harm."""
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such split file; write one with scripts/create_csv.sh")
@@ -42,7 +44,7 @@ def read_split(path: str | Path) -> list[str]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file in UTF-8; one file name a line is needed") from error
-    names = [line.strip().strip(",") for line in text.splitlines() if line.strip(" ,\t")]
+    names = [name for line in text.splitlines() if (name := line.strip(", \t"))]
     if not names:
         raise InputError(f"{path}: empty split file; one file name a line is needed")
     doubled = sorted({n for n in names if names.count(n) > 1})
@@ -56,7 +58,8 @@ def write_split(path: str | Path, names: list[str]) -> None:
     path = Path(path)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+        with naming(path):
+            partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

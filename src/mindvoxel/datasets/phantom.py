@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from mindvoxel.errors import InputError
 from mindvoxel.headers import check_header
-from mindvoxel.volume import Volume
+from mindvoxel.volume import Volume, reserve
 
 _LABEL_TYPES = (np.int8, np.uint8, np.int16)  # all three occur among public prostate labels
 _AIR = 0.015
@@ -73,6 +73,7 @@ def write_phantom(root: str | Path, num_cases: int = 12, seed: int = 0, size_sca
 
 def _write_pair(path: Path, volume: Volume) -> None:
     """Write an .mhd and its .raw. Raises OSError where the disk is full, which SimpleITK may not say."""
+    reserve(path, volume.voxels.nbytes)  # in the header's place: the .raw comes after it
     try:
         sitk.WriteImage(volume.to_image(), str(path), useCompression=False)
         check_header(path)

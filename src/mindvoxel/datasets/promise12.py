@@ -30,6 +30,9 @@ def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = 
     wanted = sorted(images) if names is None else [stem_of(name) for name in names]
     if not wanted:
         raise InputError(f"{root / 'img'}: no image in it; files of type {', '.join(SUFFIXES)} are needed")
+    for stem in wanted:
+        if wanted.count(stem) > 1:
+            raise InputError(f"{root / 'img'}: case {stem} is named more than once; name each case once")
     cases = []
     for stem in wanted:
         if stem not in images:
