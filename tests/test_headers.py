@@ -284,3 +284,20 @@ def test_every_real_odd_file_is_read_or_refused_in_one_sentence():
         "S0_10slices.nii.gz": "orthonormal",
     }.items():
         assert part in outcomes[name]
+
+
+def test_metaimage_without_spacing(tmp_path):
+    path = tmp_path / "a.mha"
+    path.write_bytes(
+        b"ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n"
+        + b"\1" * 8
+    )
+    with pytest.raises(InputError, match="no ElementSpacing"):
+        read_volume(path)
+
+
+def test_nrrd_without_spacing(tmp_path):
+    path = tmp_path / "a.nrrd"
+    path.write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n" + b"\1" * 8)
+    with pytest.raises(InputError, match="no spacings"):
+        read_volume(path)

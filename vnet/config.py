@@ -6,7 +6,8 @@ expect: see vnet/README.md
 
 from easydict import EasyDict
 
-from mindvoxel.config import base_config
+from mindvoxel.config import SHARE_BELOW_1, base_config, each, whole
+from mindvoxel.errors import InputError
 
 HELP = {
     "network.num_classes": "channels of the output, background included",
@@ -17,6 +18,26 @@ HELP = {
     "network.act": "activation: elu or prelu",
     "network.init": "initialiser: normal, N(0, 0.01) as published, or he_normal",
 }
+CHOICES = {"network.act": ("elu", "prelu"), "network.init": ("normal", "he_normal")}
+RULES = {
+    "network.num_classes": whole(2, 2),
+    "network.width": whole(1),
+    "network.down_convs": each(whole(1)),
+    "network.up_convs": each(whole(1)),
+    "network.dropout": SHARE_BELOW_1,
+}
+
+
+def check(recipe: EasyDict) -> None:
+    """Raise InputError where the stages do not pair, or the patch does not go through them."""
+    down, up = len(recipe.network.down_convs), len(recipe.network.up_convs)
+    if down != up:
+        raise InputError(f"--up_convs names {up} stages and --down_convs {down}; give both the same number")
+    if any(n % 2**down for n in recipe.data.patch_size):
+        raise InputError(
+            f"--patch_size {tuple(recipe.data.patch_size)}: each axis must be a multiple of {2**down}, which "
+            f"{down} stages halve"
+        )
 
 
 def get_config() -> EasyDict:

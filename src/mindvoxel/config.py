@@ -10,8 +10,9 @@ from easydict import EasyDict
 
 from mindvoxel.errors import InputError
 
-# Every value that a recipe may hold beside its `network` section (each model's config.py describes that one): the
-# help text of its flag, with the unit. A key that does not stand here is refused.
+# Every value that a recipe may hold beside its `network` section: the help text of its flag, with the unit. A key that
+# does not stand here is refused. Each model's config.py has HELP, CHOICES and RULES of its own for that section, and
+# check(recipe) for what must fit together.
 HELP = {
     "data.spacing_mm": "grid to resample to, (z, y, x), mm",
     "data.patch_size": "training patch and inference window (D, H, W), voxels",
@@ -41,21 +42,19 @@ CHOICES = {
     "train.amp_level": ("O0", "O1", "O2", "O3", "auto"),
     "eval.blend": ("gaussian", "constant"),
     "eval.restore_order": ("linear", "nearest"),
-    "network.act": ("elu", "prelu"),
-    "network.init": ("normal", "he_normal"),
 }
 
 
-def _is_number(value) -> bool:
+def is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(low: int, high: float = math.inf) -> tuple:
+def whole(low: int, high: float = math.inf) -> tuple:
     span = f"{low} or more" if high == math.inf else f"{low} to {high}"
     return f"a whole number, {span}", lambda v: type(v) is int and low <= v <= high
 
 
-def _each(rule: tuple, count: int | None = None) -> tuple:
+def each(rule: tuple, count: int | None = None) -> tuple:
     what, fits = rule
     many = "one or more values" if count is None else f"{count} values"
     return (
@@ -65,35 +64,30 @@ def _each(rule: tuple, count: int | None = None) -> tuple:
 
 
 _FLAG = "true or false", lambda v: isinstance(v, bool)
-_SHARE = "a number from 0 to 1", lambda v: _is_number(v) and 0 <= v <= 1
-_SHARE_BELOW_1 = "a number from 0 to below 1", lambda v: _is_number(v) and 0 <= v < 1
-_ABOVE_0 = "a number above 0", lambda v: _is_number(v) and v > 0
-_NOT_BELOW_0 = "a number, 0 or more", lambda v: _is_number(v) and v >= 0
+_SHARE = "a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1
+SHARE_BELOW_1 = "a number from 0 to below 1", lambda v: is_number(v) and 0 <= v < 1
+_ABOVE_0 = "a number above 0", lambda v: is_number(v) and v > 0
+_NOT_BELOW_0 = "a number, 0 or more", lambda v: is_number(v) and v >= 0
 _AXES = "axes out of 0, 1 and 2, each once", lambda v: len(set(v)) == len(v) and set(v) <= {0, 1, 2}
 # What a value must be, in words, and the test for it.
 RULES = {
-    "network.num_classes": _whole(2),
-    "network.width": _whole(1),
-    "network.down_convs": _each(_whole(1)),
-    "network.up_convs": _each(_whole(1)),
-    "network.dropout": _SHARE_BELOW_1,
-    "data.spacing_mm": _each(_ABOVE_0, 3),
-    "data.patch_size": _each(_whole(1), 3),
+    "data.spacing_mm": each(_ABOVE_0, 3),
+    "data.patch_size": each(whole(1), 3),
     "data.centre_crop": _FLAG,
     "data.augment": _FLAG,
     "data.foreground_fraction": _SHARE,
-    "data.num_workers": _whole(0),
+    "data.num_workers": whole(0),
     "optim.learning_rate": _ABOVE_0,
-    "optim.warmup_steps": _whole(0),
+    "optim.warmup_steps": whole(0),
     "optim.warmup_start": _SHARE,
-    "train.epochs": _whole(1),
-    "train.batch_size": _whole(1),
-    "train.repeats": _whole(1),
-    "train.eval_interval": _whole(1),
-    "train.save_interval": _whole(1),
-    "train.seed": _whole(0, 2**32 - 1),
+    "train.epochs": whole(1),
+    "train.batch_size": whole(1),
+    "train.repeats": whole(1),
+    "train.eval_interval": whole(1),
+    "train.save_interval": whole(1),
+    "train.seed": whole(0, 2**32 - 1),
     "train.loss_scale": _NOT_BELOW_0,
-    "eval.overlap": _SHARE_BELOW_1,
+    "eval.overlap": SHARE_BELOW_1,
     "eval.mirror_axes": _AXES,
     "eval.largest_component": _FLAG,
     "eval.nsd_tolerance_mm": _NOT_BELOW_0,
@@ -153,12 +147,14 @@ def check_recipe(recipe: EasyDict) -> EasyDict:
         raise InputError(f"recipe key {key} is unknown" + (f"; did you mean {near[0]}?" if near else ""))
     for key in sorted(known.keys() - found.keys()):
         raise InputError(f"recipe of {recipe.model} lacks {key} ({known[key]})")
-    for key, allowed in CHOICES.items():
+    model = importlib.import_module(f"{recipe.model}.config")
+    for key, allowed in (CHOICES | model.CHOICES).items():
         if key in found and found[key] not in allowed:
             raise InputError(f"{key} must be one of {', '.join(allowed)}, got {found[key]!r}")
-    for key, (what, fits) in RULES.items():
+    for key, (what, fits) in (RULES | model.RULES).items():
         if key in found and not fits(found[key]):
             raise InputError(f"{key} must be {what}, got {found[key]!r}")
+    model.check(recipe)
     return recipe
 
 

@@ -122,6 +122,8 @@ def _meta_size(path: Path, fields: dict[str, str]) -> list[int]:
         raise InputError(
             f"{path}: DimSize = {fields['DimSize']} with NDims = {num_dims}; a size above 0 is needed an axis"
         )
+    if spacing is None and len(size) == 3:
+        raise InputError(f"{path}: no ElementSpacing; the distance of voxels in mm is needed along every axis")
     if spacing is not None and len(spacing.split()) != len(size):
         raise InputError(f"{path}: spacing {spacing} for {len(size)} axes; one value an axis is needed")
     return [int(n) for n in size]
@@ -143,12 +145,15 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
 
 def _check_nrrd(path: Path) -> None:
     """The checksum of voxels that lie gzipped behind the header; teem looks after the other forms itself."""
-    gzipped, detached = False, False
+    gzipped, detached, spaced = False, False, False
     with path.open("rb") as file:
         while (line := file.readline(10_000).strip().lower()) and not line.startswith(b"data file"):
             gzipped |= line in (b"encoding: gzip", b"encoding: gz")
+            spaced |= line.startswith((b"spacings:", b"space directions:"))
         detached = line != b""
         start = file.tell()
+    if not spaced and not detached:
+        raise InputError(f"{path}: no spacings; the distance of voxels in mm is needed along every axis")
     if gzipped and not detached:
         _inflated_bytes(path, start)
 

@@ -10,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from mindvoxel.errors import InputError, naming
+from mindvoxel.files import replacing
 from mindvoxel.headers import check_header, require_finite
 
 SUFFIXES = (".mhd", ".mha", ".nii.gz", ".nii", ".nrrd")
@@ -111,20 +112,17 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     path = Path(path)
     if not path.name.endswith(WRITABLE):
         raise ValueError(f"{path}: images are written as one of {', '.join(WRITABLE)}; give it that suffix")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     image = volume.to_image()
     try:
-        reserve(partial, volume.voxels.nbytes)
-        sitk.WriteImage(image, str(partial), useCompression=True)
-        check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
-        written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
-        if not np.array_equal(written, sitk.GetArrayViewFromImage(image), equal_nan=True):
-            raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))
-        partial.replace(path)
+        with replacing(path) as partial:
+            reserve(partial, volume.voxels.nbytes)
+            sitk.WriteImage(image, str(partial), useCompression=True)
+            check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
+            written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
+            if not np.array_equal(written, sitk.GetArrayViewFromImage(image), equal_nan=True):
+                raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))
     except (RuntimeError, InputError) as error:  # SimpleITK does not tell a full disk from another fault
         raise OSError(errno.EIO, "SimpleITK could not write the image; is the disk full?", str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def reserve(path: Path, num_bytes: int) -> None:

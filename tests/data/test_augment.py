@@ -15,6 +15,7 @@ from mindvoxel.data.augment import (
 
 SHAPE = (21, 31, 41)
 MIDDLE = (10, 15, 20)  # (z, y, x)
+ISOTROPIC = (1.0, 1.0, 1.0)
 
 
 def blob(z: int, y: int, x: int, shape=SHAPE) -> np.ndarray:
@@ -29,7 +30,7 @@ def centre_of(mask: np.ndarray) -> np.ndarray:
 
 
 def affine(label, *, angles_deg=(0.0, 0.0, 0.0), scale=1.0, centre=MIDDLE, patch=SHAPE):
-    return RandomAffinePatch(patch).apply(
+    return RandomAffinePatch(patch, ISOTROPIC).apply(
         label.astype(np.float32), label, centre=centre, angles_deg=angles_deg, scale=scale
     )
 
@@ -50,6 +51,19 @@ def test_an_angle_turns_about_its_own_axis(angles_deg, at, lands):
     image, label = affine(blob(*at), angles_deg=angles_deg)
     assert centre_of(label).tolist() == list(lands)
     assert np.array_equal(image > 0.5, label)
+
+
+def test_a_rotation_turns_millimetres_not_voxels():
+    """Slices of 3 mm: 4 of them along z are 12 mm, which a quarter turn about y lays along x as 12 voxels of 1 mm."""
+    shape = (11, 9, 31)
+    label = np.zeros(shape, np.uint8)
+    label[9, 4, 15] = 1
+    patch = RandomAffinePatch(shape, (3.0, 1.0, 1.0))
+    centre = tuple((n - 1) / 2 for n in shape)
+    image, _ = patch.apply(label.astype(np.float32), label, centre=centre, angles_deg=(0.0, 90.0, 0.0), scale=1.0)
+    z, y, x = np.unravel_index(image.argmax(), shape)
+    assert (z, y) == (5, 4)
+    assert abs(x - 15) == 12
 
 
 def test_the_direction_of_a_small_angle_by_hand():
@@ -80,7 +94,7 @@ def test_the_centre_of_the_patch_is_the_voxel_that_was_drawn():
 def test_outside_the_case_lies_its_smallest_value():
     image = np.full(SHAPE, 5.0, np.float32)
     image[0, 0, 0] = -3
-    patch, label = RandomAffinePatch(SHAPE).apply(
+    patch, label = RandomAffinePatch(SHAPE, ISOTROPIC).apply(
         image, np.ones(SHAPE, np.uint8), centre=(0, 0, 0), angles_deg=(10.0, 0.0, 0.0), scale=1.0
     )
     assert patch[0, 0, 0] == -3
@@ -91,7 +105,7 @@ def test_outside_the_case_lies_its_smallest_value():
 def test_a_plain_crop_is_the_array_voxel_for_voxel(patch):
     image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)
     label = (image % 3).astype(np.uint8)
-    transform = RandomAffinePatch(patch, 0.5, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
+    transform = RandomAffinePatch(patch, ISOTROPIC, 0.5, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
     for seed in range(30):
         cut, mask = transform.apply(image, label, **transform.draw(np.random.default_rng(seed), label))
         start = np.unravel_index(int(cut[0, 0, 0]), SHAPE)
@@ -101,7 +115,7 @@ def test_a_plain_crop_is_the_array_voxel_for_voxel(patch):
 
 
 def test_a_plain_crop_holds_the_foreground_voxel_in_its_middle():
-    transform = RandomAffinePatch((5, 6, 9), 1.0, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
+    transform = RandomAffinePatch((5, 6, 9), ISOTROPIC, 1.0, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
     label = np.zeros(SHAPE, np.uint8)
     label[10, 20, 30] = 1
     _, mask = transform.apply(label.astype(np.float32), label, **transform.draw(np.random.default_rng(0), label))
@@ -143,7 +157,9 @@ def test_the_whole_set_keeps_an_image_and_its_label_together():
     """The image is the label itself, blurred by the interpolation only: after any draw they agree."""
     label = np.zeros(SHAPE, np.uint8)
     label[6:15, 9:20, 14:33] = 1
-    geometry = [t for t in augmentations((12, 18, 22), True, 1.0) if isinstance(t, (RandomAffinePatch, RandomFlip))]
+    geometry = [
+        t for t in augmentations((12, 18, 22), ISOTROPIC, True, 1.0) if isinstance(t, (RandomAffinePatch, RandomFlip))
+    ]
     assert len(geometry) == 2
     for seed in range(40):
         image, mask = augment_case(label.astype(np.float32), label, np.random.default_rng(seed), transforms=geometry)
@@ -156,7 +172,7 @@ def test_the_same_seed_gives_the_same_patch_and_the_inputs_stay(augment):
     label = blob(4, 8, 30)
     image = np.random.default_rng(0).standard_normal(SHAPE).astype(np.float32)
     before = image.copy(), label.copy()
-    transforms = augmentations((8, 12, 16), augment, 0.5)
+    transforms = augmentations((8, 12, 16), ISOTROPIC, augment, 0.5)
     patches = [augment_case(image, label, np.random.default_rng(seed), transforms=transforms) for seed in (3, 3, 4)]
     assert np.array_equal(patches[0][0], patches[1][0])
     assert np.array_equal(patches[0][1], patches[1][1])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -161,12 +162,14 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
     write_report(tmp_path, rows, {})
     before = (tmp_path / "metrics.csv").read_bytes()
 
-    def half(self, path, **_):
-        path.write_text("half a fi")
+    def half(self, text, **_):
+        with self.open("w") as file:
+            file.write(text[: len(text) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", half)
+    monkeypatch.setattr(Path, "write_text", half)
     with pytest.raises(OSError, match="No space left"):
         write_report(tmp_path, rows * 2, {})
+    monkeypatch.undo()
     assert (tmp_path / "metrics.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "summary.json"]

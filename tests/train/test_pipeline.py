@@ -29,7 +29,7 @@ def cases():
 
 
 def loader(cases, **changes) -> PatchLoader:
-    cut = partial(augment_case, transforms=augmentations((4, 6, 5), True, 0.5))
+    cut = partial(augment_case, transforms=augmentations((4, 6, 5), (1.5, 1.0, 1.0), True, 0.5))
     settings = {"batch_size": 2, "noise_channels": 3, "seed": 5, "num_workers": 2} | changes
     return PatchLoader(cases, cut, **settings)
 

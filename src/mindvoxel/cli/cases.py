@@ -7,25 +7,12 @@ from easydict import EasyDict
 
 from mindvoxel.data.prepare import Prepared, prepare_case
 from mindvoxel.datasets.promise12 import CasePaths
-from mindvoxel.errors import InputError
 from mindvoxel.inference import segment_case
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import score_case, summarise
 from mindvoxel.volume import Volume
 
 LABELS = {"prostate": 1}
-
-
-def check_sizes(recipe: EasyDict) -> None:
-    """Raise InputError where the patch does not go through the stages, or these do not pair."""
-    down, up = (len(recipe.network[name]) for name in ("down_convs", "up_convs"))
-    if down != up:
-        raise InputError(f"--up_convs names {up} stages and --down_convs {down}; give both the same number")
-    if any(n % 2**down for n in recipe.data.patch_size):
-        raise InputError(
-            f"--patch_size {tuple(recipe.data.patch_size)}: each axis must be a multiple of {2**down}, which "
-            f"{down} stages halve"
-        )
 
 
 def prepare_cases(cases: list[CasePaths], recipe: EasyDict, what: str) -> list[Prepared]:

@@ -142,14 +142,3 @@ def new_folder(path: str | Path) -> Path:
     finally:
         probe.unlink(missing_ok=True)
     return path
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file beside its place, then rename it. Raises OSError that names it."""
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        with naming(path):
-            partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

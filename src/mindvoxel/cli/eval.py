@@ -8,7 +8,7 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import check_sizes, prepare_cases, score, segment
+from mindvoxel.cli.cases import prepare_cases, score, segment
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
 from mindvoxel.errors import InputError, naming
@@ -49,7 +49,6 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
 
     network, recipe, _ = network_of(args.ckpt_path, args.model)
     recipe = config.override(recipe, common.overrides(args, known))
-    check_sizes(recipe)
     names = read_split(args.eval_split_file_path) if args.eval_split_file_path else None
     paths = promise12.list_cases(args.data_path, names)
     folder = common.new_folder(args.output_path or Path(args.ckpt_path).parent / "eval")

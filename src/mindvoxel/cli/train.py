@@ -11,11 +11,12 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import check_sizes, prepare_cases, scorer
+from mindvoxel.cli.cases import prepare_cases, scorer
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
 from mindvoxel.errors import InputError, naming
+from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER, add_file, set_up
 from mindvoxel.train import device as devices
 
@@ -60,7 +61,6 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
-    check_sizes(recipe)
     _run(recipe, device, paths, folder, meta, values, args.ckpt_path)
 
 
@@ -68,6 +68,9 @@ def _resumed(args: Namespace, recipe: EasyDict) -> tuple[dict | None, dict | Non
     """`meta` and parameters of the run to go on with; the command line's overrides win over its recipe."""
     if args.resume is None:
         return None, None
+    for name, idle in (("ckpt_path", None), ("recipe", "default"), ("output_path", None)):
+        if getattr(args, name) not in (idle, args.resume):
+            raise InputError(f"--{name} has no place beside --resume {args.resume}, which goes on where it is; drop it")
     from mindvoxel.train import checkpoint
 
     path = Path(args.resume) / "last.ckpt"
@@ -133,7 +136,7 @@ def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt
         state = parts.trainer.state
         callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
         callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch))
-        common.write_text(folder / "recipe.json", json.dumps(record, indent=1) + "\n")
+        write_text(folder / "recipe.json", json.dumps(record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
     LOGGER.info("compiling the network, which can take a minute or more")
     with naming(folder):

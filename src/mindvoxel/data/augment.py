@@ -7,6 +7,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mindvoxel.data.sampling import draw_patch_centre
+from mindvoxel.volume import Vector
 
 Shape = tuple[int, int, int]
 
@@ -15,11 +16,13 @@ Shape = tuple[int, int, int]
 class RandomAffinePatch:
     """Cut a patch out of a rotated, scaled case in one interpolation; outside the case lies its smallest value.
 
+    spacing_mm: of the case, (z, y, x), so that a rotation turns the anatomy and does not shear it.
     rotation_deg: largest angle about (z, y, x).  scale: smallest and largest zoom.  All 0 and (1, 1): a plain crop,
     voxel for voxel.
     """
 
     patch_size: Shape
+    spacing_mm: Vector
     foreground_fraction: float = 0.5
     rotation_deg: tuple[float, float, float] = (15.0, 5.0, 5.0)
     scale: tuple[float, float] = (0.85, 1.2)
@@ -34,6 +37,7 @@ class RandomAffinePatch:
             return self._crop(image, label, centre)
         # array axes are (z, y, x): the rotation about z turns the last two
         matrix = Rotation.from_euler("zyx", angles_deg, degrees=True).as_matrix()[::-1, ::-1] / scale
+        matrix = matrix * np.array(self.spacing_mm) / np.array(self.spacing_mm)[:, None]  # voxels to mm and back
         offset = np.array(centre) - matrix @ ((np.array(self.patch_size) - 1) / 2)
         same = {"offset": offset, "output_shape": self.patch_size, "order": 1}
         patch = ndimage.affine_transform(image, matrix, cval=float(image.min()), **same)
@@ -110,11 +114,13 @@ class RandomNoise:
         return image + np.float32(deviation) * noise, label
 
 
-def augmentations(patch_size: Shape, augment: bool, foreground_fraction: float) -> list:
+def augmentations(patch_size: Shape, spacing_mm: Vector, augment: bool, foreground_fraction: float) -> list:
     """What a training case goes through: the whole set, or a patch cut without any change."""
     if not augment:
-        return [RandomAffinePatch(patch_size, foreground_fraction, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))]
-    patch = RandomAffinePatch(patch_size, foreground_fraction)
+        return [
+            RandomAffinePatch(patch_size, spacing_mm, foreground_fraction, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
+        ]
+    patch = RandomAffinePatch(patch_size, spacing_mm, foreground_fraction)
     return [patch, RandomFlip(), RandomContrast(), RandomGamma(), RandomNoise()]
 
 

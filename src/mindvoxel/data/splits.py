@@ -1,11 +1,11 @@
 """Which cases train and which evaluate; CSV files without a header, one file name a line."""
 
-import os
 from pathlib import Path
 
 import numpy as np
 
-from mindvoxel.errors import InputError, naming
+from mindvoxel.errors import InputError
+from mindvoxel.files import write_text
 
 PROMISE12_NUM_CASES = 50
 # The evaluation cases of the published MindSpore V-Net (research/cv/vnet, split.py).
@@ -54,12 +54,5 @@ def read_split(path: str | Path) -> list[str]:
 
 
 def write_split(path: str | Path, names: list[str]) -> None:
-    """Write one name a line, beside its place first, then renamed."""
-    path = Path(path)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        with naming(path):
-            partial.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Write one name a line."""
+    write_text(path, "".join(f"{name}\n" for name in names))

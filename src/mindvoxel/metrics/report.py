@@ -1,13 +1,12 @@
 """From volumes to rows, from rows to means, from means to a table and two files."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from mindvoxel.files import write_text
 from mindvoxel.metrics.overlap import dice, volume_difference, volume_ml
 from mindvoxel.metrics.surface import assd, border_distances, hausdorff, hd95, nsd
 from mindvoxel.volume import Vector, Volume, check_same_grid
@@ -131,17 +130,8 @@ def write_report(folder: str | Path, rows: list[dict[str, str | float]], meta: d
     folder.mkdir(parents=True, exist_ok=True)
     summary = {"meta": meta, **summarise(rows)}
     text = json.dumps(_strict(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _write_atomically(folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
-    _write_atomically(folder / "metrics.csv", lambda path: pd.DataFrame(rows).to_csv(path, index=False))
-
-
-def _write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
-    try:
-        write(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(folder / "summary.json", text)
+    write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
 
 
 def _strict(value: object) -> object:

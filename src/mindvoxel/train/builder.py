@@ -59,7 +59,7 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
     np.random.seed(train.seed)  # noqa: NPY002 - MindSpore's initialisers draw from NumPy's global generator
     network = build_network(recipe.model, **recipe.network)
     data = recipe.data
-    transforms = augmentations(tuple(data.patch_size), data.augment, data.foreground_fraction)
+    transforms = augmentations(tuple(data.patch_size), tuple(data.spacing_mm), data.augment, data.foreground_fraction)
     loader = PatchLoader(
         cases,
         partial(augment_case, transforms=transforms),

@@ -1,6 +1,7 @@
 """What happens at the end of an epoch: one callback, one job; each takes the epoch's figures and may add to them."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ class Save:
 
     def __call__(self, figures: dict) -> None:
         score = figures.get("val_dice")
-        if score is not None and (self.state.best is None or score > self.state.best):
+        if score is not None and not math.isnan(score) and (self.state.best is None or score > self.state.best):
             self.state.best = score
             self.write(self.folder / "best.ckpt")
         if score is not None or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
@@ -57,7 +58,8 @@ class Report:
 
     def __call__(self, figures: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures) + "\n")
+            strict = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in figures.items()}
+            file.write(json.dumps(strict) + "\n")
         parts = [f"epoch {figures['epoch']}/{self.epochs}", f"loss {figures['loss']:.4f}"]
         if "val_dice" in figures:
             parts.append(f"validation Dice {figures['val_dice']:.4f}")

@@ -1,5 +1,6 @@
 """Checkpoints: MindSpore's own format, written whole or not at all, with all that a run needs to go on."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -8,6 +9,7 @@ import mindspore as ms
 from mindspore import nn
 
 from mindvoxel.errors import InputError
+from mindvoxel.files import replacing
 
 _META = "mindvoxel"
 _OPTIMIZER = "optimizer:"
@@ -24,18 +26,18 @@ def save(path: str | Path, network: nn.Cell, meta: dict, optimizer: nn.Optimizer
     if optimizer is not None:
         states = [p for p in optimizer.get_parameters() if p.name not in weights]
         records += [{"name": _OPTIMIZER + p.name, "data": p} for p in states]
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        partial.touch()  # a folder that cannot be written is told by the system's own error
-        ms.save_checkpoint(records, str(partial), append_dict={_META: json.dumps(meta)}, crc_check=True)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.chmod(0o644)  # MindSpore leaves it readable by its owner alone
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.touch()  # a folder that cannot be written is told by the system's own error
+            try:
+                ms.save_checkpoint(records, str(partial), append_dict={_META: json.dumps(meta)}, crc_check=True)
+            finally:
+                partial.with_suffix(".tmp").unlink(missing_ok=True)  # MindSpore's own, left on a full disk
+            with partial.open("rb") as file:
+                os.fsync(file.fileno())
+            partial.chmod(0o644)  # MindSpore leaves it readable by its owner alone
     except RuntimeError as error:  # MindSpore does not tell a full disk from another fault
-        raise OSError(28, "MindSpore could not write the checkpoint; is the disk full?", str(path)) from error
-    finally:
-        partial.unlink(missing_ok=True)
+        raise OSError(errno.ENOSPC, "MindSpore could not write the file; is the disk full?", str(path)) from error
 
 
 def load(path: str | Path) -> tuple[dict, dict[str, ms.Parameter]]:

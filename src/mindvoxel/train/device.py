@@ -57,7 +57,7 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> De
             return Device(target, device_id)
         return _join(mindspore, target, device_id)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split("\n")[0].split())
+        reason = " ".join(str(error).split("\n")[0].split()).partition(". ")[0]
         need = _NEEDS.get(target, "this MindSpore cannot use it")
         raise InputError(f"{target}: {need} ({reason}); install it, or choose --device_target CPU") from error
 

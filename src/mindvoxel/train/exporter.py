@@ -1,6 +1,6 @@
 """Exported files that are loaded again and compared before they count as done."""
 
-import os
+import errno
 from pathlib import Path
 
 import mindspore as ms
@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import nn
 
 from mindvoxel.errors import InputError, WorkError
+from mindvoxel.files import replacing
 
 _SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
 # Largest difference of a logit, relative to the largest logit, in float32 (another order of sums).
@@ -25,30 +26,28 @@ def export_checked(
     """
     suffix = _SUFFIXES[file_format]
     path = name.with_name(name.name.removesuffix(suffix) + suffix)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     image = np.random.default_rng(0).standard_normal(input_shape, np.float32)
     network.set_train(False)
-    try:
-        partial.touch()  # a folder that cannot be written is told by the system's own error
-        partial.unlink()
+    difference = None
+    with replacing(path) as partial:
         _write(network, ms.Tensor(image), partial, file_format)
         partial.chmod(0o644)  # MindSpore writes MINDIR readable by its owner alone
-        difference = None
         if file_format != "AIR":
             expected = network(ms.Tensor(image)).asnumpy()
             found = _run_mindir(partial, image) if file_format == "MINDIR" else _run_onnx(partial, image)
             difference = _largest_difference(expected, found, path)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
     return path, difference
 
 
 def _write(network: nn.Cell, image: ms.Tensor, partial: Path, file_format: str) -> None:
+    partial.touch()  # a folder that cannot be written is told by the system's own error
+    partial.unlink()
     if file_format == "ONNX":
         ms.onnx.export(network, image, file_name=str(partial), input_names=["image"], output_names=["logits"])
     else:
         ms.export(network, image, file_name=str(partial), file_format=file_format)
+    if not partial.is_file():  # the ONNX exporter does not raise where it cannot write
+        raise OSError(errno.ENOSPC, "MindSpore could not write the file; is the disk full?")
 
 
 def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class Trainer:
         batches.close()
         self.state.epoch += 1
         figures = {"epoch": self.state.epoch, "step": self.state.step, "loss": float(np.mean(losses))}
-        figures["learning_rate"] = self.rates[self.state.step - 1]
+        figures["learning_rate"] = self.rates[max(self.state.step - self.state.num_skipped - 1, 0)]
         if self.may_skip:
             figures |= {"loss_scale": self.state.scale.value, "skipped_steps": self.state.num_skipped}
         return figures | {"seconds": time.perf_counter() - start, "data_wait_seconds": waited}
