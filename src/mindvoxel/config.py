@@ -31,6 +31,7 @@ HELP = {
     "train.seed": "seed of initialisation, order, augmentation and dropout",
     "train.amp_level": "mixed precision: O0 (float32), O1, O2, O3 or auto, in float16",
     "train.loss_scale": "loss scale at O1 and above; 0: dynamic, from 65536",
+    "device.cpu_precision": "precision in which CPU convolutions multiply: f32, bf16, or auto, the faster of the two",
     "eval.overlap": "share of a window that the next one covers again, 0 to 1",
     "eval.blend": "weight of a window's voxels: gaussian or constant",
     "eval.mirror_axes": "axes also predicted mirrored (0 z, 1 y, 2 x)",
@@ -39,6 +40,7 @@ HELP = {
     "eval.nsd_tolerance_mm": "tolerance of the normalised surface distance, mm",
 }
 CHOICES = {
+    "device.cpu_precision": ("f32", "bf16", "auto"),
     "train.amp_level": ("O0", "O1", "O2", "O3", "auto"),
     "eval.blend": ("gaussian", "constant"),
     "eval.restore_order": ("linear", "nearest"),
@@ -104,6 +106,7 @@ def base_config(model: str) -> EasyDict:
         optim={"learning_rate": 1e-3, "warmup_steps": 120, "warmup_start": 0.3},
         train={"epochs": 500, "batch_size": 4, "repeats": 1, "eval_interval": 25, "save_interval": 10, "seed": 1}
         | {"amp_level": "O0", "loss_scale": 0.0},
+        device={"cpu_precision": "f32"},
         eval={"overlap": 0.5, "blend": "gaussian", "mirror_axes": (), "restore_order": "linear"}
         | {"largest_component": True, "nsd_tolerance_mm": 2.0},
     )

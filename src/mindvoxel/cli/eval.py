@@ -28,7 +28,7 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument("--output_path", help="folder of masks and tables; without it eval beside the checkpoint")
     common.add_device_flags(parser)
     recipe = config.load_recipe(chosen)
-    common.add_recipe_flags(parser, recipe, ("data", "eval"))
+    common.add_recipe_flags(parser, recipe, ("data", "device", "eval"))
     args = parser.parse_args(argv)
     for name in ("ckpt_path", "data_path"):
         if getattr(args, name) is None:
@@ -53,6 +53,7 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     paths = promise12.list_cases(args.data_path, names)
     folder = common.new_folder(args.output_path or Path(args.ckpt_path).parent / "eval")
     add_file(folder / "eval.log")
+    devices.set_cpu_precision(args.device_target, recipe.device.cpu_precision)
     cases = prepare_cases(paths, recipe, "preparing cases")
     predict = foreground_predictor(network)
     rows = []

@@ -40,7 +40,7 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     common.add_device_flags(parser)
     known, _ = parser.parse_known_args([w for w in argv if w not in {"-h", "--help"}])
     recipe = config.load_recipe(chosen, known.recipe)
-    common.add_recipe_flags(parser, recipe, ("network", "data", "optim", "train", "eval"))
+    common.add_recipe_flags(parser, recipe, ("network", "data", "optim", "train", "device", "eval"))
     args = parser.parse_args(argv)
     return args, config.override(recipe, common.overrides(args, recipe))
 
@@ -61,6 +61,7 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
+    devices.set_cpu_precision(device.target, recipe.device.cpu_precision)
     _run(recipe, device, paths, folder, meta, values, args.ckpt_path)
 
 

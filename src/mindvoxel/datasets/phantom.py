@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from mindvoxel.errors import InputError
 from mindvoxel.headers import check_header
+from mindvoxel.log import progress
 from mindvoxel.volume import Volume, reserve
 
 _LABEL_TYPES = (np.int8, np.uint8, np.int16)  # all three occur among public prostate labels
@@ -62,7 +63,7 @@ def write_phantom(root: str | Path, num_cases: int = 12, seed: int = 0, size_sca
     try:
         for folder in ("img", "gt"):
             (partial / folder).mkdir(parents=True)
-        for case in range(num_cases):
+        for case in progress(range(num_cases), what="phantom scans", unit="case"):
             image, label = make_case(seed, case, size_scale)
             _write_pair(partial / "img" / f"Case{case:02d}.mhd", image)
             _write_pair(partial / "gt" / f"Case{case:02d}_segmentation.mhd", label)

@@ -62,6 +62,21 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> De
         raise InputError(f"{target}: {need} ({reason}); install it, or choose --device_target CPU") from error
 
 
+def set_cpu_precision(target: str, precision: str) -> None:
+    """The precision in which this project's CPU operator multiplies: f32, bf16 or auto; other targets ignore it.
+
+    What was picked is logged. Raises InputError where bf16 is asked for and cannot be had.
+    """
+    if target != "CPU":
+        return
+    from mindvoxel import ops
+
+    try:
+        ops.set_cpu_precision(precision)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
 def _join(mindspore, target: str, device_id: int) -> Device:
     from mindspore import communication
 
