@@ -2,8 +2,9 @@
 
     ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/conv.py [--only vnet] [--own] [--json FILE]
 
-Times are the fastest of --repeat calls in graph mode, in ms; backward is both gradients (of the first layers, whose input
-is the image, only the weights'). Without ONEDNN_MAX_CPU_ISA=AVX2 MindSpore 2.10's own kernels run many times slower.
+Times are the fastest of --repeat calls in graph mode, in ms; backward is both gradients (of the first layers, whose
+input is the image, only the weights'). --own times MindSpore's kernels too; without ONEDNN_MAX_CPU_ISA=AVX2 those
+of MindSpore 2.10 run many times slower.
 """
 
 import argparse

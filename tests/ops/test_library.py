@@ -18,6 +18,13 @@ from mindvoxel.ops.conv import Geometry, convolution
 lib = library.load()
 needs_operator = pytest.mark.skipif(lib is None, reason=f"the operator is not built: {library.BUILD_COMMAND}")
 
+
+@pytest.fixture(autouse=True)
+def _graph_mode_after(cpu):
+    yield
+    ms.set_context(mode=ms.GRAPH_MODE)
+
+
 REPORT = """
 import ctypes, sys
 lib = ctypes.CDLL(sys.argv[1])
@@ -43,6 +50,16 @@ def test_threads_follow_omp_num_threads_and_affinity():
     cores = len(os.sched_getaffinity(0))
     assert report(OMP_NUM_THREADS="1")[1] == 1
     assert 1 <= report(OMP_NUM_THREADS=str(4 * cores))[1] <= cores
+
+
+@needs_operator
+@pytest.mark.parametrize("wanted", [None, "ACTIVE"])
+def test_openmp_waits_asleep_unless_told_otherwise(wanted, monkeypatch):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if wanted:
+        monkeypatch.setenv("OMP_WAIT_POLICY", wanted)
+    library.open_library()
+    assert os.environ["OMP_WAIT_POLICY"] == (wanted or "PASSIVE")
 
 
 @needs_operator

@@ -18,9 +18,10 @@ BF16_BOUND = 2.0**-8 * 1.01
 
 
 @pytest.fixture(autouse=True)
-def _back_to_f32():
+def _f32_and_graph_mode_after(cpu):
     yield
     set_cpu_precision("f32")
+    ms.set_context(mode=ms.GRAPH_MODE)
 
 
 def results(shape, channels, kernel, stride, transposed, absolute):

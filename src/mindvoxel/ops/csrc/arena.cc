@@ -9,8 +9,8 @@
 namespace mindvoxel {
 namespace {
 
-constexpr std::size_t kAlign = 4096;           // a page: no two tensors share a cache line
-constexpr std::size_t kHugePage = 2u << 20u;   // fewer page faults and TLB misses
+constexpr std::size_t kAlign = 4096;          // a page: no two tensors share a cache line
+constexpr std::size_t kHugePage = 2u << 20u;  // fewer page faults and TLB misses
 
 std::size_t RoundUp(std::size_t size, std::size_t unit) { return (size + unit - 1) / unit * unit; }
 

@@ -42,10 +42,10 @@ class Arena {
   void Merge();
 
   std::vector<Block> blocks_;
-  std::size_t block_ = 0;   // the block that is being filled
-  std::size_t used_ = 0;    // bytes taken of it
-  std::size_t total_ = 0;   // bytes taken of all blocks
-  std::size_t peak_ = 0;    // the largest total so far
+  std::size_t block_ = 0;  // the block that is being filled
+  std::size_t used_ = 0;   // bytes taken of it
+  std::size_t total_ = 0;  // bytes taken of all blocks
+  std::size_t peak_ = 0;   // the largest total so far
   int depth_ = 0;
 };
 

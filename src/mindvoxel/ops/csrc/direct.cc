@@ -1,8 +1,7 @@
-#include "convolution.h"
-
 #include <unordered_map>
 
 #include "arena.h"
+#include "convolution.h"
 #include "layout.h"
 #include "port.h"
 
@@ -29,9 +28,7 @@ Type FactorType(const Case &c) { return c.precision == Precision::kBf16 ? Type::
 
 Desc BiasDesc(const Case &c) { return c.has_bias ? Desc({c.dst[1]}, Type::f32, memory::format_tag::x) : Desc(); }
 
-Desc WeightsDesc(const Case &c) {
-  return c.transposed ? SwappedWeights(c.weights) : PlainDesc(c.weights, Type::f32);
-}
+Desc WeightsDesc(const Case &c) { return c.transposed ? SwappedWeights(c.weights) : PlainDesc(c.weights, Type::f32); }
 
 void Execute(const dnnl::primitive &primitive, const Desc &scratchpad, Args args) {
   args[DNNL_ARG_SCRATCHPAD] = Arena::Get().Take(scratchpad);

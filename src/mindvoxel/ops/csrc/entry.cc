@@ -161,20 +161,23 @@ MINDVOXEL_API int ConvForward(int n, void **data, int *ranks, int64_t **shapes, 
 }
 
 MINDVOXEL_API int ConvBackward(int n, void **data, int *ranks, int64_t **shapes, const char **types, void *, void *) {
-  return mindvoxel::Guarded("ConvBackward",
-                            [&] { mindvoxel::RunBackward({n, data, ranks, shapes, types}, true, true); });
+  return mindvoxel::Guarded("ConvBackward", [&] {
+    mindvoxel::RunBackward({n, data, ranks, shapes, types}, true, true);
+  });
 }
 
 MINDVOXEL_API int ConvBackwardData(int n, void **data, int *ranks, int64_t **shapes, const char **types, void *,
                                    void *) {
-  return mindvoxel::Guarded("ConvBackwardData",
-                            [&] { mindvoxel::RunBackward({n, data, ranks, shapes, types}, true, false); });
+  return mindvoxel::Guarded("ConvBackwardData", [&] {
+    mindvoxel::RunBackward({n, data, ranks, shapes, types}, true, false);
+  });
 }
 
 MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **shapes, const char **types, void *,
                                       void *) {
-  return mindvoxel::Guarded("ConvBackwardWeights",
-                            [&] { mindvoxel::RunBackward({n, data, ranks, shapes, types}, false, true); });
+  return mindvoxel::Guarded("ConvBackwardWeights", [&] {
+    mindvoxel::RunBackward({n, data, ranks, shapes, types}, false, true);
+  });
 }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process
@@ -182,6 +185,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
 MINDVOXEL_API int mindvoxel_usable() {
   const dnnl_version_t *found = dnnl_version();
   if (found->major != DNNL_VERSION_MAJOR || found->minor != DNNL_VERSION_MINOR) return 0;
+  if (found->cpu_runtime != DNNL_CPU_RUNTIME) return 0;
   return mindvoxel::Guarded("start", [] { mindvoxel::Engine(); }) == 0;
 }
 

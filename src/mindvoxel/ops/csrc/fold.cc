@@ -7,13 +7,15 @@
 #include <numeric>
 
 #include "arena.h"
+#include "winograd.h"
 
 namespace mindvoxel {
 namespace {
 
 constexpr int64_t kFewChannels = 4;
-constexpr int64_t kBlock = 16;      // channels that kernels compute at a time
-constexpr double kLeastGain = 1.5;  // times fewer multiplications, or the copies are not worth it
+constexpr int64_t kBlock = 16;       // channels that kernels compute at a time
+constexpr double kWinogradGain = 3;  // at least, of what WantsWinograd() wants, with its own copies
+constexpr double kLeastGain = 1.5;   // times fewer multiplications, or the copies are not worth it
 
 using Space = std::array<int64_t, 3>;  // depth, height, width; missing leading axes have size 1
 
@@ -28,7 +30,7 @@ Space ToSpace(Dims::const_iterator begin, Dims::const_iterator end) {
 
 Case FoldedCase(const Case &c, const Dims &tile) {
   Case folded = c;
-  folded.weights[0] = folded.dst[1] = c.dst[1] * Product(tile);
+  folded.weights[0] = folded.dst[1] = kBlock;  // those beyond O times the tile are zero
   for (std::size_t i = 0; i < tile.size(); i++) {
     const int64_t kernel = c.weights[i + 2] + tile[i] - 1;
     const int64_t tiles = (c.dst[i + 2] + tile[i] - 1) / tile[i];
@@ -40,11 +42,11 @@ Case FoldedCase(const Case &c, const Dims &tile) {
   return folded;
 }
 
-// Multiplications for all outputs, with channels rounded up to whole blocks.
+// Multiplications for all outputs, with channels rounded up to a whole block.
 double Cost(const Case &c) {
-  const int64_t channels = (c.dst[1] + kBlock - 1) / kBlock * kBlock;
-  return static_cast<double>(channels) * static_cast<double>(Product(c.weights) / c.weights[0]) *
-         static_cast<double>(Product(c.dst) / c.dst[1]);
+  const double direct = static_cast<double>(kBlock) * static_cast<double>(Product(c.weights) / c.weights[0]) *
+                        static_cast<double>(Product(c.dst) / c.dst[1]);
+  return WantsWinograd(c, false) ? direct / kWinogradGain : direct;
 }
 
 // Visits the voxels of dst in the order of the folded tensor: visit(offset in folded, offset in dst).
@@ -67,7 +69,8 @@ class Grid {
       const int64_t channel = plane % channels_, shift = plane / channels_ % Product(tile_);
       const int64_t image = plane / channels_ / Product(tile_);
       const Space at{shift / (tile_[1] * tile_[2]), shift / tile_[2] % tile_[1], shift % tile_[2]};
-      CopyPlane(plane * Product(tiles_), (image * channels_ + channel) * Product(voxels_), at, copy);
+      const int64_t folded = (image * kBlock + shift * channels_ + channel) * Product(tiles_);
+      CopyPlane(folded, (image * channels_ + channel) * Product(voxels_), at, copy);
     }
   }
 
@@ -115,18 +118,16 @@ float *TakeFloats(int64_t count) {
 class FoldedForward : public Forward {
  public:
   FoldedForward(const Case &c, const Fold &fold)
-      : case_(c), fold_(fold), grid_(c, fold), inner_(MakeDirectForward(fold.folded)) {}
+      : case_(c), fold_(fold), grid_(c, fold), inner_(MakeForward(fold.folded)) {}
 
   void Run(const float *src, const float *weights, const float *bias, float *dst) override {
     Arena::Scope scope;
-    const int64_t tile = Product(fold_.tile);
     float *many = TakeFloats(Product(fold_.folded.weights));
     std::fill_n(many, Product(fold_.folded.weights), 0.0F);
-    ForEachFilterRow(case_, fold_, [=](int64_t to, int64_t from, int64_t length) {
-      std::copy_n(weights + from, length, many + to);
-    });
-    float *biases = bias == nullptr ? nullptr : TakeFloats(tile * case_.dst[1]);
-    for (int64_t i = 0; bias != nullptr && i < tile * case_.dst[1]; i++) biases[i] = bias[i % case_.dst[1]];
+    ForEachFilterRow(case_, fold_,
+                     [=](int64_t to, int64_t from, int64_t length) { std::copy_n(weights + from, length, many + to); });
+    float *biases = bias == nullptr ? nullptr : TakeFloats(kBlock);
+    for (int64_t i = 0; bias != nullptr && i < kBlock; i++) biases[i] = bias[i % case_.dst[1]];
     float *result = TakeFloats(Product(fold_.folded.dst));
     inner_->Run(src, many, biases, result);
     grid_.ForEachRow([=](int64_t folded, int64_t plain, int64_t step, int64_t count) {
@@ -144,11 +145,10 @@ class FoldedForward : public Forward {
 class FoldedWeights : public Backward {
  public:
   FoldedWeights(const Case &c, const Fold &fold)
-      : case_(c), fold_(fold), grid_(c, fold), inner_(MakeDirectBackward(fold.folded, false, true)) {}
+      : case_(c), fold_(fold), grid_(c, fold), inner_(MakeBackward(fold.folded, false, true)) {}
 
   void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
     Arena::Scope scope;
-    const int64_t tile = Product(fold_.tile);
     float *gradient = TakeFloats(Product(fold_.folded.dst));
     std::fill_n(gradient, Product(fold_.folded.dst), 0.0F);  // tiles at the border reach beyond the image
     grid_.ForEachRow([=](int64_t folded, int64_t plain, int64_t step, int64_t count) {
@@ -156,7 +156,7 @@ class FoldedWeights : public Backward {
     });
     Gradients many;
     many.weights = TakeFloats(Product(fold_.folded.weights));
-    if (out.bias != nullptr) many.bias = TakeFloats(tile * case_.dst[1]);
+    if (out.bias != nullptr) many.bias = TakeFloats(kBlock);
     inner_->Run(src, weights, gradient, many);
     std::fill_n(out.weights, Product(case_.weights), 0.0F);
     ForEachFilterRow(case_, fold_, [&](int64_t from, int64_t to, int64_t length) {
@@ -164,7 +164,8 @@ class FoldedWeights : public Backward {
     });
     if (out.bias == nullptr) return;
     std::fill_n(out.bias, case_.dst[1], 0.0F);
-    for (int64_t i = 0; i < tile * case_.dst[1]; i++) out.bias[i % case_.dst[1]] += many.bias[i];
+    const int64_t used = Product(fold_.tile) * case_.dst[1];
+    for (int64_t i = 0; i < used; i++) out.bias[i % case_.dst[1]] += many.bias[i];
   }
 
  private:
@@ -187,14 +188,17 @@ std::optional<Fold> ChooseFold(const Case &c) {
   std::optional<Fold> best;
   double least = Cost(c) / kLeastGain;
   const std::size_t axes = c.src.size() - 2;
-  for (int choice = 0; choice < 27; choice++) {  // 1, 2 or 4 voxels along each of up to three axes
-    const Space sides{int64_t{1} << (choice / 9), int64_t{1} << (choice / 3 % 3), int64_t{1} << (choice % 3)};
-    const Dims tile(sides.end() - static_cast<int64_t>(axes), sides.end());
-    if (Product(sides) != Product(tile) || Product(tile) * c.dst[1] > kBlock) continue;
-    const Case folded = FoldedCase(c, tile);
-    if (Cost(folded) >= least) continue;
-    least = Cost(folded);
-    best = Fold{tile, folded};
+  for (int64_t depth = 1; depth <= (axes == 3 ? 4 : 1); depth *= 2) {
+    for (int64_t height = 1; height <= (axes >= 2 ? 4 : 1); height *= 2) {
+      for (int64_t width = 1; depth * height * width * c.dst[1] <= kBlock; width++) {
+        const Space sides{depth, height, width};
+        const Dims tile(sides.end() - static_cast<int64_t>(axes), sides.end());
+        const Case folded = FoldedCase(c, tile);
+        if (Cost(folded) >= least) continue;
+        least = Cost(folded);
+        best = Fold{tile, folded};
+      }
+    }
   }
   return best;
 }

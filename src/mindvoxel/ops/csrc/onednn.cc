@@ -64,10 +64,14 @@ dnnl::stream &Stream() {
 
 bool HasBf16() { return IsaIncludes(dnnl::cpu_isa::avx512_core_bf16); }
 
+bool HasAvx512() { return IsaIncludes(dnnl::cpu_isa::avx512_core); }
+
+bool HasAmx() { return IsaIncludes(dnnl::cpu_isa::avx512_core_amx); }
+
 const char *IsaName() {
-  if (IsaIncludes(dnnl::cpu_isa::avx512_core_amx)) return "amx";
+  if (HasAmx()) return "amx";
   if (HasBf16()) return "avx512_bf16";
-  if (IsaIncludes(dnnl::cpu_isa::avx512_core)) return "avx512";
+  if (HasAvx512()) return "avx512";
   return IsaIncludes(dnnl::cpu_isa::avx2) ? "avx2" : "generic";
 }
 

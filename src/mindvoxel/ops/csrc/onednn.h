@@ -6,6 +6,10 @@
 #include <optional>
 #include <utility>
 
+#if DNNL_CPU_RUNTIME != DNNL_RUNTIME_OMP
+#error "this oneDNN is not built with OpenMP, which the operator needs"
+#endif
+
 namespace mindvoxel {
 
 using dnnl::memory;
@@ -20,6 +24,8 @@ dnnl::stream &Stream();
 
 // Whether the processor multiplies bf16 pairs natively (AVX512-BF16 or AMX).
 bool HasBf16();
+bool HasAvx512();
+bool HasAmx();
 // "avx2", "avx512", "avx512_bf16" or "amx": what oneDNN will use.
 const char *IsaName();
 
@@ -27,10 +33,10 @@ const char *IsaName();
 int NumThreads();
 
 // Layouts by the place of the channels, for 3 to 5 axes (N, C, spatial...).
-Desc PlainDesc(const Dims &dims, Type type);          // NC[D][H]W
-Desc ChannelsLastDesc(const Dims &dims, Type type);   // N[D][H]WC
-Desc AnyDesc(const Dims &dims, Type type);            // oneDNN chooses
-Desc SwappedWeights(const Dims &dims);                // f32 weights stored (I, O, spatial...), described as (O, I, ...)
+Desc PlainDesc(const Dims &dims, Type type);         // NC[D][H]W
+Desc ChannelsLastDesc(const Dims &dims, Type type);  // N[D][H]WC
+Desc AnyDesc(const Dims &dims, Type type);           // oneDNN chooses
+Desc SwappedWeights(const Dims &dims);               // f32 weights stored (I, O, spatial...), described as (O, I, ...)
 
 // What a convolution or a deconvolution is described by, in oneDNN's terms.
 struct Window {
@@ -72,7 +78,7 @@ typename P::primitive_desc BackwardWeightsDesc(dnnl::algorithm algorithm, const 
                                                const Desc &diff_bias, const Desc &diff_dst, const Window &w,
                                                const Hint &hint) {
 #if DNNL_VERSION_MAJOR >= 3
-  return {Engine(),  algorithm,   src,       diff_weights, diff_bias,    diff_dst,
+  return {Engine(),  algorithm,   src,       diff_weights, diff_bias,   diff_dst,
           w.strides, w.pad_begin, w.pad_end, hint,         Attributes()};
 #else
   typename P::desc desc(algorithm, src, diff_weights, diff_bias, diff_dst, w.strides, w.pad_begin, w.pad_end);

@@ -25,9 +25,7 @@ memory Input::Bring(const float *data) const {
 Output::Output(const Desc &outer, const Desc &inner)
     : outer_(outer), inner_(inner), convert_(Conversion(inner, outer)) {}
 
-memory Output::Room(float *data) const {
-  return convert_ ? Arena::Get().Take(inner_) : memory(outer_, Engine(), data);
-}
+memory Output::Room(float *data) const { return convert_ ? Arena::Get().Take(inner_) : memory(outer_, Engine(), data); }
 
 void Output::Deliver(const memory &room, float *data) const {
   if (!convert_) return;

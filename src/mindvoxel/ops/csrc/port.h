@@ -26,7 +26,7 @@ class Output {
  public:
   Output() = default;
   Output(const Desc &outer, const Desc &inner);
-  memory Room(float *data) const;                     // where the primitive is to write
+  memory Room(float *data) const;                       // where the primitive is to write
   void Deliver(const memory &room, float *data) const;  // and how it reaches the caller
  private:
   Desc outer_, inner_;
