@@ -2,7 +2,7 @@
 
     python benchmarks/train_step.py [--torch_python PYTHON] [--only NAME] [--repeat 5] [--json FILE]
 
-Each side is a process of its own with its own settings: ours with ONEDNN_MAX_CPU_ISA=AVX2 for MindSpore's kernels;
+Each side is a process of its own with its own settings: ours as mindvoxel.train.device sets them;
 PyTorch with glibc's allocator thresholds raised, in f32 and in bf16 autocast, each with and without channels_last_3d,
 of which the faster after three steps is kept. Then the sides take a step each in turn; medians count. Without a Python
 that has torch (--torch_python, or this one) ours is timed alone.
@@ -63,7 +63,7 @@ class Side:
 
 def start_ours(work: str, precision: str) -> Side:
     words = [sys.executable, __file__, "--worker", work, "--cpu_precision", precision]
-    return Side.start(words, {"ONEDNN_MAX_CPU_ISA": "AVX2", "PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"})
+    return Side.start(words, {"PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"})
 
 
 def start_torch(python: str, work: str, precision: str, channels_last: bool) -> Side:

@@ -2,7 +2,7 @@
 # Everything that the project needs, once: system packages (as root; else a list), .venv with pinned packages, and the
 # CPU convolution operator. Runs again only when the pins or the operator's source change.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
 stamp=.venv/.setup-$(cat scripts/setup.sh scripts/requirements.txt pyproject.toml src/mindvoxel/ops/csrc/* | cksum | cut -d' ' -f1)
 if [ -f "$stamp" ]; then exit 0; fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The whole test-suite on the CPU: lint, shellcheck, pytest. Arguments go to pytest.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 bash scripts/setup.sh
 if ! command -v shellcheck >/dev/null; then
   echo "error: shellcheck is needed to test the launchers: apt-get install shellcheck" >&2

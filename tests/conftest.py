@@ -8,7 +8,7 @@ import pytest
 from mindvoxel.train import device
 
 os.environ.pop("DEVICE_TARGET", None)
-device.limit_cpu_isa()
+device.prepare_cpu()
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"

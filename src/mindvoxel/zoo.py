@@ -20,7 +20,7 @@ def build_network(model: str, **network):
     """
     if model not in model_names():
         raise InputError(f"model {model!r} is unknown; choose one of {', '.join(model_names())}")
-    from mindvoxel.train.device import limit_cpu_isa
+    from mindvoxel.train.device import prepare_cpu
 
-    limit_cpu_isa()
+    prepare_cpu()
     return importlib.import_module(f"{model}.network").build(**network)

@@ -27,12 +27,21 @@ class Device:
         return self.rank == 0
 
 
-def limit_cpu_isa() -> None:
-    """Keep MindSpore 2.10's oneDNN off AVX-512, where its convolutions fall back to a loop 6 to 200 times slower.
+# Read when MindSpore is imported; the user's own settings win.
+_CPU_SETTINGS = {
+    # MindSpore 2.10's oneDNN falls back to a loop 6 to 200 times slower for convolutions on AVX-512
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    # threads that wait spin otherwise, and take the cores from the kernel that runs beside them
+    "OMP_WAIT_POLICY": "PASSIVE",
+    # with the pipeline on, Python's own thread spins until the graph is done, which costs one core of two
+    "MS_DEV_RUNTIME_CONF": "graph_pipeline:False",
+}
 
-    The variable is read when MindSpore is imported; the user's own setting wins.
-    """
-    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+def prepare_cpu() -> None:
+    """Set what makes MindSpore 2.10 fast on a CPU; only before MindSpore is imported."""
+    for name, value in _CPU_SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> Device:
@@ -43,7 +52,7 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> De
     if target not in TARGETS:
         raise InputError(f"device_target must be one of {', '.join(TARGETS)}, got {target!r}")
     if target == "CPU":
-        limit_cpu_isa()
+        prepare_cpu()
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
     import mindspore
 
