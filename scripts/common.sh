@@ -2,6 +2,7 @@
 # Sourced by the launchers. Sets ROOT (the checkout), PYTHON, PYTHONPATH; nothing here changes the working folder, so
 # relative paths mean what the user means.
 set -euo pipefail
+unset CDPATH
 
 ROOT=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -z "${PYTHON:-}" ]; then
@@ -39,11 +40,22 @@ new_output() {
   mkdir -p "$OUTPUT" || exit 2
 }
 
-# logged LOG COMMAND…: in the foreground, on screen and in LOG, with the command's own exit status
+# logged LOG COMMAND…: in the foreground, on screen and in LOG, with the command's own exit status; a launcher that is
+# told to end (a stopped job, Ctrl-C) ends the command too
 logged() {
-  local log=$1
+  local log=$1 job tee status=0
   shift
-  "$@" 2>&1 | tee -a "$log"
+  exec 3> >(exec tee -a "$log")
+  tee=$!
+  "$@" >&3 2>&1 3>&- &
+  job=$!
+  trap 'kill -TERM "$job" 2>/dev/null' TERM INT
+  wait "$job" || status=$?
+  if kill -0 "$job" 2>/dev/null; then wait "$job" || status=$?; fi # the trap ended the first wait
+  trap - TERM INT
+  exec 3>&-
+  wait "$tee" || true
+  return "$status"
 }
 
 # A port that is free now, for the processes of one run to meet at.
@@ -51,12 +63,19 @@ free_port() {
   "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# msrun_train LOG_FOLDER NUM FLAGS…: NUM processes on this machine; rank 0 speaks on the screen
+# msrun_train LOG_FOLDER NUM FLAGS…: NUM processes on this machine; rank 0 speaks on the screen, and where the run fails
+# the errors of all ranks come last
 msrun_train() {
-  local logs=$1 num=$2
+  local logs=$1 num=$2 msrun status=0
   shift 2
   # msrun starts its workers as `python`
-  PATH="$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH" "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
+  PATH=$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH
+  "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
     --master_port="$(free_port)" --join=True --log_dir="$logs" --tail_worker_log=0 \
-    "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --output_path "$OUTPUT" "$@"
+    "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --output_path "$OUTPUT" "$@" &
+  msrun=$!
+  trap 'kill -TERM "$msrun" 2>/dev/null' TERM INT
+  wait "$msrun" || status=$?
+  if [ "$status" -ne 0 ]; then grep -h '^error:' "$logs"/worker_*.log | sort -u; fi
+  return "$status"
 }

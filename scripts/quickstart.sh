@@ -31,5 +31,5 @@ for format in MINDIR ONNX; do
   "$PYTHON" "$ROOT/export.py" --model "$MODEL" --ckpt_file "$OUTPUT/run/best.ckpt" --file_format "$format" \
     --file_name "$OUTPUT/vnet"
 done
-dice=$("$PYTHON" -c 'import json, sys; print("%.3f" % json.load(open(sys.argv[1]))["mean"]["dice"])' "$OUTPUT/eval/summary.json")
+dice=$("$PYTHON" -c 'import json, sys; print("%.3f" % (json.load(open(sys.argv[1]))["mean"]["dice"] or float("nan")))' "$OUTPUT/eval/summary.json")
 echo "quickstart: mean Dice $dice in $((SECONDS - begin)) s, results in $OUTPUT"

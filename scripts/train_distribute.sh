@@ -13,15 +13,33 @@ new_output train
 flags=(--device_target "$target" --data_path "$3" --train_split_file_path "$4")
 shift 4
 
+# the device of each rank, from the table: "device_id" of rank 0, 1, …
+devices_of() {
+  "$PYTHON" - "$table" "$num" <<'PYTHON'
+import json, sys
+path, num = sys.argv[1], int(sys.argv[2])
+try:
+    entries = [entry for server in json.load(open(path))["server_list"] for entry in server["device"]]
+    devices = {int(entry["rank_id"]): int(entry["device_id"]) for entry in entries}
+except (ValueError, KeyError, TypeError) as error:
+    sys.exit(f"error: {path}: not a rank table ({error!r}); scripts/hccl.json is an example")
+if sorted(devices) != list(range(num)) or len(entries) != num:
+    sys.exit(f"error: {path}: its rank ids are {sorted(devices)}, and DEVICE_NUM is {num}; 0 to {num - 1} are needed")
+print(*(devices[rank] for rank in range(num)))
+PYTHON
+}
+
 by_rank_table() {
-  local rank status=0 pids=()
+  local rank status=0 pids=() card
+  read -ra card <<<"$1"
+  shift
+  trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
   for ((rank = 0; rank < num; rank++)); do
-    RANK_TABLE_FILE=$(realpath "$table") RANK_ID=$rank DEVICE_ID=$rank RANK_SIZE=$num \
-      "$PYTHON" "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --device_id "$rank" \
-      --output_path "$OUTPUT" "$@" &
+    RANK_TABLE_FILE=$(realpath "$table") RANK_ID=$rank DEVICE_ID=${card[rank]} RANK_SIZE=$num \
+      "$PYTHON" "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" \
+      --device_id "${card[rank]}" --output_path "$OUTPUT" "$@" &
     pids+=("$!")
   done
-  trap 'kill "${pids[@]}" 2>/dev/null' INT TERM
   for ((rank = 0; rank < num; rank++)); do
     wait -n || { status=$?; break; }
   done
@@ -34,6 +52,8 @@ by_rank_table() {
 if [ "$target" = CPU ]; then
   logged "$OUTPUT/screen.log" msrun_train "$OUTPUT/ranks" "$num" "${flags[@]}" "$@"
 else
+  cards=$(devices_of) || exit 2
   export HCCL_CONNECT_TIMEOUT=${HCCL_CONNECT_TIMEOUT:-600} # the first compilation takes minutes
-  logged "$OUTPUT/screen.log" by_rank_table "${flags[@]}" "$@"
+  export HCCL_EXEC_TIMEOUT=${HCCL_EXEC_TIMEOUT:-86400}     # the others wait while rank 0 validates
+  logged "$OUTPUT/screen.log" by_rank_table "$cards" "${flags[@]}" "$@"
 fi

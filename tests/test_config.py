@@ -64,7 +64,6 @@ def test_each_recipe_file_says_how_it_is_run_and_what_to_expect(model, name):
 def test_the_published_recipe_is_the_published_one():
     values = config.flatten(config.load_recipe("vnet", "published"))
     wanted = {
-        "network.num_classes": 2,
         "network.width": 16,
         "network.down_convs": (1, 2, 3, 2),
         "network.up_convs": (2, 2, 1, 1),

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from mindvoxel.errors import InputError
 from mindvoxel.headers import check_header
 from mindvoxel.volume import Volume, read_volume
 
-EDGE = Path(__file__).parents[1] / ".." / "shared" / "data" / "edge"
+SHARED = os.environ.get("MINDVOXEL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")
+EDGE = Path(SHARED) / "edge"
 SHAPE = (5, 7, 9)
 VOXELS = np.random.default_rng(0).integers(0, 999, SHAPE).astype(np.int16)
 META = "NDims = 3\nDimSize = 9 7 5\nElementSpacing = 0.7 0.5 3\nElementType = MET_SHORT\nElementDataFile = a.raw\n"

@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,7 +85,8 @@ def test_train_distribute_on_two_processes(work):
     assert done.returncode == 0, done.stdout + done.stderr
     figures = json.loads((work / "ranks" / "metrics.jsonl").read_text())
     assert figures["step"] == 2  # 4 cases, batch 1 on 2 processes
-    assert done.stdout.count("epoch 1/1") == 1  # rank 0 alone speaks
+    assert "epoch 1/1" in (work / "ranks" / "ranks" / "worker_0.log").read_text()
+    assert "epoch 1/1" not in (work / "ranks" / "ranks" / "worker_1.log").read_text()  # rank 0 alone speaks
     assert (work / "ranks" / "last.ckpt").is_file()
 
 
@@ -169,3 +172,80 @@ def test_the_310_launcher_says_that_it_is_not_built(work):
     done = bash(ROOT / "vnet" / "scripts" / "run_infer_310.sh", "a.mindir", "data", "split/val.csv", 0, cwd=work)
     assert done.returncode == 1
     assert "not built yet" in done.stderr
+
+
+FAKE_PYTHON = """#!/usr/bin/env bash
+# stands in for python: the rank that is told to fails, the others work on
+if [ "$1" = - ]; then exec "$REAL_PYTHON" "$@"; fi
+echo "rank $RANK_ID of $RANK_SIZE on device $DEVICE_ID: $*" >>"$CALLS"
+if [ "$RANK_ID" = "${FAILING:-}" ]; then exit 3; fi
+exec sleep "${WORK_S:-0}"
+"""
+
+
+@pytest.fixture
+def fake(tmp_path) -> dict:
+    """Variables under which the launchers run a stand-in for Python that notes how it was called."""
+    program = tmp_path / "python"
+    program.write_text(FAKE_PYTHON)
+    program.chmod(0o755)
+    table = {"server_list": [{"device": [{"device_id": str(4 + r), "rank_id": str(r)} for r in range(2)]}]}
+    (tmp_path / "table.json").write_text(json.dumps(table))
+    variables = {"PYTHON": program, "REAL_PYTHON": sys.executable, "CALLS": tmp_path / "calls", "MODEL": "vnet"}
+    return variables | {"DEVICE_TARGET": "Ascend", "OUTPUT": tmp_path / "out"}
+
+
+def by_table(fake, tmp_path, num=2, **variables) -> subprocess.CompletedProcess:
+    script = ROOT / "scripts" / "train_distribute.sh"
+    return bash(script, "table.json", num, "data", "x.csv", "--epochs", "3", cwd=tmp_path, **(fake | variables))
+
+
+def test_each_rank_of_a_table_gets_its_own_device(fake, tmp_path):
+    assert by_table(fake, tmp_path).returncode == 0
+    calls = sorted((tmp_path / "calls").read_text().splitlines())
+    assert [call.split(":")[0] for call in calls] == ["rank 0 of 2 on device 4", "rank 1 of 2 on device 5"]
+    for rank, call in enumerate(calls):
+        assert f"--device_id {4 + rank} " in call
+        assert "--run_distribute --device_num 2" in call
+        assert call.endswith("--device_target Ascend --data_path data --train_split_file_path x.csv --epochs 3")
+
+
+def test_a_rank_that_fails_ends_the_others_with_its_status(fake, tmp_path):
+    start = time.monotonic()
+    done = by_table(fake, tmp_path, FAILING=1, WORK_S=60)
+    assert done.returncode == 3
+    assert time.monotonic() - start < 30
+
+
+def test_a_table_of_another_size_is_refused(fake, tmp_path):
+    done = by_table(fake, tmp_path, num=8)
+    assert done.returncode == 2
+    assert "its rank ids are [0, 1], and DEVICE_NUM is 8" in done.stderr
+    assert not (tmp_path / "calls").exists()
+
+
+def test_a_launcher_that_is_told_to_end_ends_its_work(fake, tmp_path):
+    words = ["bash", str(ROOT / "scripts" / "train_distribute.sh"), "table.json", "2", "data", "x.csv"]
+    environment = dict(os.environ) | {k: str(v) for k, v in (fake | {"WORK_S": 61.5}).items()}
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment)
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "calls").exists() or len((tmp_path / "calls").read_text().splitlines()) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=20) != 0
+    left = subprocess.run(["pgrep", "-f", "sleep 61.5"], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+
+
+def test_the_gpu_launcher_hands_mpirun_every_rank(fake, tmp_path):
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text('#!/usr/bin/env bash\necho "$CUDA_VISIBLE_DEVICES: $*" >"$CALLS"\nexit 7\n')
+    mpirun.chmod(0o755)
+    variables = fake | {"DEVICE_TARGET": "GPU", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    script = ROOT / "scripts" / "train_distribute_gpu.sh"
+    done = bash(script, 2, "2,3", "data", "x.csv", cwd=tmp_path, **variables)
+    assert done.returncode == 7
+    call = (tmp_path / "calls").read_text()
+    assert call.startswith("2,3: --allow-run-as-root -n 2 ")
+    assert "train.py --model vnet --run_distribute --device_num 2" in call

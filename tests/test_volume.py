@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,12 +230,9 @@ def test_a_folder_that_is_not_there_is_an_oserror(tmp_path):
         write_volume(tmp_path / "none" / "a.mha", make_volume())
 
 
-def test_volumes_of_a_real_scan_survive(tmp_path):
-    root = Path(__file__).parents[1] / ".." / "shared" / "data" / "prostate_t2"
-    if not root.is_dir():
-        pytest.skip(f"needs the real scans in {root}")
-    volume = read_volume(root / "img" / "Case00.mhd")
+def test_volumes_of_a_real_scan_survive(tmp_path, prostate_t2):
+    volume = read_volume(prostate_t2 / "img" / "Case00.mhd")
     for suffix in (".mha", ".nii.gz"):
         write_volume(tmp_path / f"a{suffix}", volume)
         assert_same(read_volume(tmp_path / f"a{suffix}"), volume)
-    check_same_grid(volume, read_volume(root / "gt" / "Case00_segmentation.mhd"), ("image", "label"))
+    check_same_grid(volume, read_volume(prostate_t2 / "gt" / "Case00_segmentation.mhd"), ("image", "label"))

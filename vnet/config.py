@@ -1,7 +1,7 @@
 """V-Net's recommended recipe: the published training, with augmentation and sliding-window inference.
 
 run:    python train.py --model vnet --data_path DIR --train_split_file_path train.csv
-expect: see vnet/README.md
+expect: 0.856 to 0.857 mean Dice is published for the zoo (vnet/README.md); not measured here
 """
 
 from easydict import EasyDict
@@ -10,7 +10,6 @@ from mindvoxel.config import SHARE_BELOW_1, base_config, each, whole
 from mindvoxel.errors import InputError
 
 HELP = {
-    "network.num_classes": "channels of the output, background included",
     "network.width": "channels of the first stage; each stage doubles them",
     "network.down_convs": "convolutions of each stage on the way down; their number is the depth",
     "network.up_convs": "convolutions of each stage on the way up",
@@ -20,7 +19,6 @@ HELP = {
 }
 CHOICES = {"network.act": ("elu", "prelu"), "network.init": ("normal", "he_normal")}
 RULES = {
-    "network.num_classes": whole(2, 2),
     "network.width": whole(1),
     "network.down_convs": each(whole(1)),
     "network.up_convs": each(whole(1)),
@@ -42,6 +40,6 @@ def check(recipe: EasyDict) -> None:
 
 def get_config() -> EasyDict:
     cfg = base_config("vnet")
-    cfg.network.update(num_classes=2, width=16, down_convs=(1, 2, 3, 2), up_convs=(2, 2, 1, 1))
+    cfg.network.update(width=16, down_convs=(1, 2, 3, 2), up_convs=(2, 2, 1, 1))
     cfg.network.update(dropout=0.5, act="elu", init="normal")
     return cfg

@@ -1,4 +1,5 @@
-"""V-Net (Milletari, Navab, Ahmadi 2016, figure 2), in the form that the MindSpore model zoo published."""
+"""V-Net (Milletari, Navab, Ahmadi 2016), in the form that the MindSpore model zoo published; vnet/README.md has the
+differences from the paper."""
 
 from mindspore import nn, ops
 

@@ -63,6 +63,14 @@ def add_file(path: str | Path) -> None:
     LOGGER.addHandler(handler)
 
 
+def to_file(line: str) -> None:
+    """A line to the run's log file alone, where there is one."""
+    record = LOGGER.makeRecord(LOGGER.name, logging.ERROR, "", 0, line, None, None)
+    for handler in LOGGER.handlers:
+        if isinstance(handler, _File):
+            handler.handle(record)
+
+
 def progress(items=None, *, total: int | None = None, initial: int = 0, what: str, unit: str) -> tqdm:
     """A bar on standard error; off a terminal it is renewed every 10 s only, so that log files stay short."""
     terminal = sys.stderr.isatty()

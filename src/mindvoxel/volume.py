@@ -59,12 +59,8 @@ class Volume:
         index = np.array(list(product(*((0, n) for n in last))), float) * np.array(self.spacing_mm[::-1])
         return np.array(self.origin_mm) + index @ np.array(self.direction).reshape(3, 3).T
 
-    def diagonal_mm(self) -> float:
-        """Length of the diagonal of the box that the voxels fill."""
-        return float(np.linalg.norm(np.multiply(self.voxels.shape, self.spacing_mm)))
 
-
-def read_volume(path: str | Path, dtype: type | None = None) -> Volume:
+def read_volume(path: str | Path) -> Volume:
     """Read a 3-D image with one value a voxel from MetaImage, NIfTI-1 or NRRD.
 
     Raises InputError, in one sentence that names the file, where it is missing, truncated, not 3-D, of several
@@ -84,7 +80,7 @@ def read_volume(path: str | Path, dtype: type | None = None) -> Volume:
         reason = " ".join(str(error).rpartition("ERROR:")[2].split())
         raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
     require_finite(path, volume.voxels)
-    return volume if dtype is None else volume.with_voxels(volume.voxels.astype(dtype))
+    return volume
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:

@@ -17,6 +17,16 @@ def ramp(shape=(5, 7, 9), spacing_mm=(3.0, 2.0, 1.0), direction=OBLIQUE) -> Volu
     return Volume(voxels.astype(np.float64), spacing_mm, (-12.5, 40.0, 301.0), direction)
 
 
+def test_a_grid_that_covers_reaches_the_last_voxel():
+    """61 slices of 1 mm end at 60 mm, which 41 slices of 1.5 mm reach; the published rule stops at 58.5 mm."""
+    volume = Volume(np.zeros((61, 4, 4), np.float32), (1.0, 1.0, 1.0))
+    volume.voxels[60] = 1
+    covered = resample_to_spacing(volume, (1.5, 1.0, 1.0))
+    assert covered.voxels.shape == (41, 4, 4)
+    assert (covered.voxels[40] == 1).all()
+    assert resample_to_spacing(volume, (1.5, 1.0, 1.0), cover=False).voxels.shape == (40, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("shape", "old", "new", "wanted"),
     [
@@ -28,7 +38,7 @@ def ramp(shape=(5, 7, 9), spacing_mm=(3.0, 2.0, 1.0), direction=OBLIQUE) -> Volu
     ],
 )
 def test_each_axis_gets_the_floor_of_its_length_over_the_spacing(shape, old, new, wanted):
-    resampled = resample_to_spacing(Volume(np.zeros(shape, np.float32), old), new)
+    resampled = resample_to_spacing(Volume(np.zeros(shape, np.float32), old), new, cover=False)
     assert resampled.voxels.shape == wanted
     assert resampled.spacing_mm == new
 

@@ -45,14 +45,14 @@ def test_volume_is_voxels_times_spacing():
     assert volume_ml(EMPTY, (3.0, 0.5, 2.0)) == 0
 
 
-def test_volume_difference_is_signed_and_relative_to_the_truth():
-    assert volume_difference(FOUR_OF_SIX, SIX, (3.0, 0.5, 2.0)) == pytest.approx((-0.006, -100 * 2 / 6))
-    assert volume_difference(SIX, FOUR_OF_SIX, (3.0, 0.5, 2.0)) == pytest.approx((0.006, 50))
+def test_volume_difference_is_signed_and_relative_to_the_mean_of_both():
+    assert volume_difference(FOUR_OF_SIX, SIX, (3.0, 0.5, 2.0)) == pytest.approx((-0.006, -200 * 2 / 10))
+    assert volume_difference(SIX, FOUR_OF_SIX, (3.0, 0.5, 2.0)) == pytest.approx((0.006, 40))
 
 
 def test_volume_difference_where_masks_are_empty():
-    assert volume_difference(EMPTY, SIX, (1.0, 1.0, 1.0)) == pytest.approx((-0.006, -100))
-    assert volume_difference(SIX, EMPTY, (1.0, 1.0, 1.0)) == pytest.approx((0.006, 100))
+    assert volume_difference(EMPTY, SIX, (1.0, 1.0, 1.0)) == pytest.approx((-0.006, -200))
+    assert volume_difference(SIX, EMPTY, (1.0, 1.0, 1.0)) == pytest.approx((0.006, 200))
     assert all(math.isnan(x) for x in volume_difference(EMPTY, EMPTY, (1.0, 1.0, 1.0)))
 
 

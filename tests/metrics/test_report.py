@@ -56,8 +56,13 @@ def test_the_metrics_of_a_scored_row():
 def test_the_metrics_of_a_missed_row():
     truth = volume(gland=GLAND)
     row = score(volume(), truth)[0]
-    assert (row["dice"], row["nsd"], row["volume_difference_percent"]) == (0, 0, -100)
-    assert row["hd_mm"] == row["hd95_mm"] == row["assd_mm"] == pytest.approx(truth.diagonal_mm())
+    assert (row["dice"], row["nsd"], row["volume_difference_percent"]) == (0, 0, -200)
+    assert (
+        row["hd_mm"]
+        == row["hd95_mm"]
+        == row["assd_mm"]
+        == pytest.approx(np.linalg.norm(np.multiply(truth.voxels.shape, truth.spacing_mm)))
+    )
 
 
 def test_the_metrics_of_an_empty_row_are_nan():

@@ -100,6 +100,50 @@ def test_the_levels_compute_in_different_precision(ms):
     assert not np.array_equal(outputs["O2"], outputs["O3"])
 
 
+def test_auto_says_that_the_cpu_operator_stays_in_float32(ms, caplog):
+    import logging
+
+    from mindvoxel.log import LOGGER
+
+    LOGGER.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO, "mindvoxel"):
+            make_trainer(ms, "auto")
+    finally:
+        LOGGER.removeHandler(caplog.handler)
+    assert "stays in float32" in caplog.text
+
+
+def test_a_resumed_run_of_another_precision_starts_its_own_loss_scale(ms, tmp_path):
+    from mindvoxel.train import builder, checkpoint
+
+    before = make_trainer(ms, "O0")
+    before.trainer.run(1, [])
+    before.writer({"model": "vnet"})(tmp_path / "last.ckpt")
+    meta, values = checkpoint.load(tmp_path / "last.ckpt")
+    after = make_trainer(ms, "O2")
+    builder.restore(after, meta, values, "last.ckpt")
+    assert (after.trainer.state.scale.value, after.trainer.state.scale.dynamic) == (65536.0, True)
+    assert after.trainer.state.step == 1
+
+
+def test_another_number_of_steps_an_epoch_is_refused_at_resume(ms, tmp_path):
+    from mindvoxel.errors import InputError
+    from mindvoxel.train import builder, checkpoint
+
+    before = make_trainer(ms, "O0")
+    before.trainer.run(1, [])
+    before.writer({"model": "vnet"})(tmp_path / "last.ckpt")
+    meta, values = checkpoint.load(tmp_path / "last.ckpt")
+    meta["state"]["step"] = 2
+    with pytest.raises(InputError, match="resume with the same cases, batch size, repeats and devices"):
+        builder.restore(make_trainer(ms, "O0"), meta, values, "last.ckpt")
+    meta["state"]["step"] = 1
+    meta["cases"] = ["CaseA", "CaseC"]
+    with pytest.raises(InputError, match="resume with the same cases"):
+        builder.restore(make_trainer(ms, "O0"), meta, values, "last.ckpt")
+
+
 def test_an_overflow_is_skipped_counted_and_changes_no_weight(ms):
     parts = make_trainer(ms, "O2", loss_scale=2.0**120)
     before = weights(parts.network)

@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,7 +13,7 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.errors import InputError, WorkError, naming
-from mindvoxel.log import quieten_mindspore
+from mindvoxel.log import quieten_mindspore, to_file
 
 # What the user can mend about a file or a folder: exit status 2, as for any other bad input.
 _USERS_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
@@ -40,7 +41,10 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = N
 
 
 def _fail(sentence: str, status: int) -> int:
-    sys.stderr.write(f"error: {' '.join(sentence.split())}\n")
+    line = f"error: {' '.join(sentence.split())}"
+    sys.stderr.write(line + "\n")
+    with suppress(OSError):  # a full disk may be the very error
+        to_file(line)
     return status
 
 
@@ -55,6 +59,13 @@ def normalise(argv: Sequence[str]) -> list[str]:
     return named
 
 
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Defaults where there are any."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return action.help if action.default is None else super()._get_help_string(action)
+
+
 class Parser(argparse.ArgumentParser):
     """argparse without abbreviated flags, which shows every default and says its errors in one line."""
 
@@ -63,7 +74,7 @@ class Parser(argparse.ArgumentParser):
             prog=prog,
             description=description,
             allow_abbrev=False,
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=_Help,
         )
 
     def error(self, message: str) -> NoReturn:
@@ -108,14 +119,15 @@ def _flag(argv: Sequence[str], flag: str) -> str | None:
     return None
 
 
-def add_recipe_flags(parser: Parser, recipe: EasyDict, sections: tuple[str, ...]) -> None:
-    """One flag for each value of these sections of the recipe; what is not given stays as the recipe has it."""
+def add_recipe_flags(parser: Parser, recipe: EasyDict, sections: tuple[str, ...], default: str = "recipe: {}") -> None:
+    """One flag for each value of these sections of the recipe; what is not given stays as it is, which `default`
+    says in the help text."""
     group = parser.add_argument_group("recipe", "any value of the recipe; lists as 64,128,128")
     texts = config.describe(recipe.model)
     for key, value in config.flatten(recipe).items():
         if key.split(".")[0] in sections:
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            help_text = f"{texts[key]} (recipe: {shown or 'none'})".replace("%", "%%")
+            help_text = f"{texts[key]} ({default.format(shown or 'none')})".replace("%", "%%")
             group.add_argument(
                 f"--{key.split('.')[1]}", dest=key, default=argparse.SUPPRESS, help=help_text, metavar="VALUE"
             )

@@ -25,10 +25,10 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument("--ckpt_path", help="checkpoint that train.py wrote: best.ckpt or last.ckpt")
     parser.add_argument("--data_path", help="folder with img/ and gt/ (PROMISE12 layout)")
     parser.add_argument("--eval_split_file_path", help="CSV of images, one file name a line; without it all of img/")
-    parser.add_argument("--output_path", help="folder of masks and tables; without it eval beside the checkpoint")
+    parser.add_argument("--output_path", help="folder of masks and tables; without it eval-CHECKPOINT beside it")
     common.add_device_flags(parser)
     recipe = config.load_recipe(chosen)
-    common.add_recipe_flags(parser, recipe, ("data", "device", "eval"))
+    common.add_recipe_flags(parser, recipe, ("data", "device", "eval"), "default: the checkpoint's own")
     args = parser.parse_args(argv)
     for name in ("ckpt_path", "data_path"):
         if getattr(args, name) is None:
@@ -51,7 +51,10 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     recipe = config.override(recipe, common.overrides(args, known))
     names = read_split(args.eval_split_file_path) if args.eval_split_file_path else None
     paths = promise12.list_cases(args.data_path, names)
-    folder = common.new_folder(args.output_path or Path(args.ckpt_path).parent / "eval")
+    ckpt = Path(args.ckpt_path)
+    folder = common.new_folder(args.output_path or ckpt.parent / f"eval-{ckpt.stem}")
+    for name in ("summary.json", "metrics.csv"):  # of an earlier evaluation: they must not outlive its masks
+        (folder / name).unlink(missing_ok=True)
     add_file(folder / "eval.log")
     devices.set_cpu_precision(args.device_target, recipe.device.cpu_precision)
     cases = prepare_cases(paths, recipe, "preparing cases")

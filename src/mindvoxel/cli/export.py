@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
 def export(argv: Sequence[str], model: str | None = None) -> None:
     parser = common.Parser("export.py", __doc__)
     chosen = common.choose_model(argv, model, parser)
-    parser.add_argument("--ckpt_file", help="checkpoint that train.py wrote")
+    parser.add_argument("--ckpt_file", "--ckpt_path", help="checkpoint that train.py wrote")
     parser.add_argument("--file_format", default="MINDIR", help=f"one of {', '.join(FORMATS)}; AIR on Ascend only")
     parser.add_argument("--file_name", default=chosen, help="path of the file to write, without its suffix")
     parser.add_argument("--batch_size", type=int, default=1, help="windows a call; the file is fixed to it")

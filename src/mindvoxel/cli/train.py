@@ -1,6 +1,8 @@
 """Train a network."""
 
 import json
+import os
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -35,7 +37,8 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument("--output_path", help="folder of the run; without it results/MODEL-DATE-TIME")
     parser.add_argument("--ckpt_path", help="start from the weights of this checkpoint")
     parser.add_argument("--resume", metavar="RUN", help="folder of a run to go on with, exactly as if uninterrupted")
-    parser.add_argument("--run_distribute", nargs="?", type=common.boolean, const=True, default=False)
+    together = "one process of several, as the launchers start them: scripts/train_distribute.sh"
+    parser.add_argument("--run_distribute", nargs="?", type=common.boolean, const=True, default=False, help=together)
     parser.add_argument("--device_num", type=int, default=1, help="processes of the run, checked against the launcher")
     common.add_device_flags(parser)
     known, _ = parser.parse_known_args([w for w in argv if w not in {"-h", "--help"}])
@@ -46,7 +49,17 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
 
 
 def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
-    return common.run(lambda words: train(words, model), argv)
+    status = 1
+    try:
+        status = common.run(lambda words: train(words, model), argv)
+    except Exception:
+        LOGGER.exception("a fault of this program")
+        if not devices.of_a_cluster():
+            raise
+    if status and devices.of_a_cluster():
+        sys.stdout.flush()
+        os._exit(status)  # MindSpore's own way out waits for the other processes, which wait for this one
+    return status
 
 
 def train(argv: Sequence[str], model: str | None = None) -> None:
@@ -135,8 +148,9 @@ def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt
             score = scorer(parts.network, validation, recipe)
             callbacks.append(Validate(recipe.train.eval_interval, recipe.train.epochs, score))
         state = parts.trainer.state
-        callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
+        # a line too many in the log is dropped by a resumed run, a missing one could not be made up
         callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch))
+        callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
         write_text(folder / "recipe.json", json.dumps(record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
     LOGGER.info("compiling the network, which can take a minute or more")

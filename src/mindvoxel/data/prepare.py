@@ -16,7 +16,7 @@ class Prepared:
     """A case as a network takes it, and what is needed to undo that.
 
     image: (D, H, W) float32, z-scored.  label: (D, H, W) uint8, or None.
-    source: the scan as it was read.  grid: the resampled grid.  crop: the box of it that `image` is.
+    source: the scan as it was read.  grid: the resampled grid, without its voxels.  crop: the part of it in `image`.
     """
 
     case: str
@@ -42,10 +42,12 @@ def prepare_case(
     patch_size: tuple[int, int, int],
     centre_crop: bool,
 ) -> Prepared:
-    """Read a case and bring it to the network's grid: intensities to [0, 1] over the whole scan, resampled linearly to
-    `spacing_mm` (z, y, x) with at least `patch_size` voxels (D, H, W), cropped to the `patch_size` in the middle where
-    `centre_crop`, z-scored over the voxels above 0; the label resampled linearly and cut at 0.5. Published V-Net:
-    (1.5, 1, 1) mm, (64, 128, 128), centre crop. Label values above 0.5 are the gland, as published.
+    """Read a case and bring it to the network's grid.
+
+    Intensities go to [0, 1] over the whole scan; it is resampled linearly to `spacing_mm` (z, y, x) with at least
+    `patch_size` voxels (D, H, W), cropped to the `patch_size` in the middle where `centre_crop` (else the grid covers
+    the whole scan), and z-scored over the voxels above 0. The label is resampled linearly and cut at 0.5. Published
+    V-Net: (1.5, 1, 1) mm, (64, 128, 128), centre crop. Label values above 0.5 are the gland, as published.
 
     Raises InputError for files that cannot be used.
     """
@@ -57,7 +59,7 @@ def prepare_case(
         truth = truth.with_voxels(truth.voxels > 0.5)
     try:
         unit = source.with_voxels(rescale_unit(source.voxels))
-        grid = resample_to_spacing(unit, spacing_mm, min_shape=patch_size)
+        grid = resample_to_spacing(unit, spacing_mm, min_shape=patch_size, cover=not centre_crop)
         shape = grid.voxels.shape
         crop = Crop.centre(shape, patch_size if centre_crop else shape)
         image = zscore_positive(crop.apply(grid.voxels))
@@ -65,6 +67,7 @@ def prepare_case(
         raise InputError(f"{image_path}: {error}") from error
     label = None
     if truth is not None:
-        resampled = resample_to_spacing(truth, spacing_mm, min_shape=patch_size)
+        resampled = resample_to_spacing(truth, spacing_mm, min_shape=patch_size, cover=not centre_crop)
         label = (crop.apply(resampled.voxels) > 0.5).astype(np.uint8)
-    return Prepared(case, image, label, source, truth, grid, crop)
+    empty = grid.with_voxels(np.broadcast_to(np.float32(0), shape))  # of the grid only its geometry is needed
+    return Prepared(case, image, label, source, truth, empty, crop)

@@ -1,6 +1,6 @@
 """Resampling in world coordinates, through SimpleITK."""
 
-from math import prod
+from math import ceil, prod
 
 import numpy as np
 import SimpleITK as sitk
@@ -13,16 +13,22 @@ _MOST_VOXELS = 2**30
 
 
 def resample_to_spacing(
-    volume: Volume, spacing_mm: Vector, *, min_shape: tuple[int, int, int] = (1, 1, 1), order: str = "linear"
+    volume: Volume,
+    spacing_mm: Vector,
+    *,
+    min_shape: tuple[int, int, int] = (1, 1, 1),
+    cover: bool = True,
+    order: str = "linear",
 ) -> Volume:
     """The same origin and direction at another spacing (z, y, x); outside the image lies 0.
 
-    Each axis gets floor(size · old / new spacing) voxels, at least `min_shape` (D, H, W), what is added lying at the
-    far end: the rule of the published V-Net (research/cv/vnet of the MindSpore model zoo, data_manager), to its order
-    of operations, which decides where the quotient is a whole number. Raises ValueError above 2**30 voxels.
+    cover: each axis reaches the centre of the scan's last voxel, or past it. Otherwise it gets floor(size · old / new)
+    voxels, which may end before: the rule of the published V-Net (research/cv/vnet of the MindSpore model zoo,
+    data_manager), to its order of operations, which decides where the quotient is a whole number. Either way at least
+    `min_shape` (D, H, W), what is added lying at the far end. Raises ValueError above 2**30 voxels.
     """
     shape = [
-        max(int(n * (old / new)), least)
+        max(ceil((n - 1) * old / new - 1e-6) + 1 if cover else int(n * (old / new)), least)
         for n, old, new, least in zip(volume.voxels.shape, volume.spacing_mm, spacing_mm, min_shape, strict=True)
     ]
     if prod(shape) > _MOST_VOXELS:

@@ -34,13 +34,13 @@ def volume_ml(mask: np.ndarray, spacing_mm: tuple[float, ...]) -> float:
 
 
 def volume_difference(pred: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, ...]) -> tuple[float, float]:
-    """Volume of pred less that of truth, in ml and in percent of truth; 0 is best, above 0 is too large.
+    """Volume of pred less that of truth, in ml and in percent of the mean of both; 0 is best, above 0 is too large.
 
-    pred, truth: bool (D, H, W); spacing_mm along (z, y, x). Both empty: NaN, NaN. Pred empty: -100 %. Truth empty:
-    +100 %, as all that was predicted is surplus, where a division by the truth's volume would be infinite.
+    pred, truth: bool (D, H, W); spacing_mm along (z, y, x). Both empty: NaN, NaN. Pred empty: -200 %, truth
+    empty: +200 %, the worst there is: in percent of the truth, one case far too large would outweigh a missed one.
     """
     require_masks(pred, truth, spacing_mm)
     pred_ml, truth_ml = volume_ml(pred, spacing_mm), volume_ml(truth, spacing_mm)
     if pred_ml == truth_ml == 0:
         return float("nan"), float("nan")
-    return pred_ml - truth_ml, 100 * (pred_ml - truth_ml) / (truth_ml or pred_ml)
+    return pred_ml - truth_ml, 200 * (pred_ml - truth_ml) / (pred_ml + truth_ml)

@@ -15,7 +15,7 @@ SCORES = ("dice", "hd_mm", "hd95_mm", "assd_mm", "nsd")
 DIFFERENCES = ("volume_difference_ml", "volume_difference_percent")  # signed: their means show a bias and may cancel
 ABSOLUTES = tuple(f"abs_{name}" for name in DIFFERENCES)  # 0 is best, so a miss makes their means worse
 _COLUMNS = {"dice": "Dice", "hd_mm": "HD mm", "hd95_mm": "HD95 mm", "assd_mm": "ASSD mm", "nsd": "NSD"}
-_COLUMNS |= {"abs_volume_difference_ml": "|dV| ml", "abs_volume_difference_percent": "|dV| %"}
+_COLUMNS |= {"abs_volume_difference_percent": "|dV| %"}
 
 
 def score_case(

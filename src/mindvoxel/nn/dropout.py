@@ -7,8 +7,8 @@ class ChannelDropout(nn.Cell):
     """Drop whole channels in training, scale the rest by 1 / (1 - rate) (Tompson et al. 2015); nothing in evaluation.
 
     construct(x, noise): x (N, C, D, H, W); noise (N, C), uniform in [0, 1), or None to draw it here. Training hands
-    it in: drawn on the host from (seed, epoch, sample), it makes a resumed run equal an undisturbed one, and N ranks
-    equal one, which the generators inside MindSpore's kernels cannot.
+    it in: drawn on the host from (seed, epoch, sample), it makes a resumed run equal an undisturbed one, and each
+    sample's dropout the same on whatever rank it lands, which the generators inside MindSpore's kernels cannot.
     """
 
     def __init__(self, rate: float):

@@ -13,6 +13,7 @@ from mindspore import nn
 from mindvoxel.data.augment import augment_case, augmentations
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.errors import InputError
+from mindvoxel.log import LOGGER
 from mindvoxel.losses import ForegroundDiceLoss
 from mindvoxel.train import checkpoint, optim
 from mindvoxel.train.device import Device
@@ -36,7 +37,8 @@ class Parts:
         """write(path): the checkpoint of this moment, with `record` and the state in its meta data."""
 
         def write(path: Path) -> None:
-            meta = record | {"state": asdict(self.trainer.state)}
+            cases = [case.case for case in self.trainer.loader.cases]
+            meta = record | {"cases": cases, "state": asdict(self.trainer.state)}
             checkpoint.save(path, self.network, meta, self.optimizer)
 
         return write
@@ -64,7 +66,7 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
         cases,
         partial(augment_case, transforms=transforms),
         train.batch_size,
-        network.noise_channels,
+        getattr(network, "noise_channels", 0),
         train.seed,
         repeats=train.repeats,
         rank=device.rank,
@@ -79,6 +81,8 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
     )
     optimizer = optim.adam(network.trainable_params(), rates)
     mixed_precision(network, train.amp_level)
+    if train.amp_level == "auto" and device.target == "CPU":
+        LOGGER.info("auto: its lists of operators do not hold mindvoxel's CPU operator, which stays in float32")
     step = TrainStep(network, ForegroundDiceLoss(), optimizer, device.num_ranks)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
     trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
@@ -89,8 +93,16 @@ def restore(parts: Parts, meta: dict, values: dict, path: str) -> None:
     """Weights, optimiser and state of a checkpoint, so that the run goes on as if it had not stopped."""
     checkpoint.load_network(parts.network, values, path)
     checkpoint.load_optimizer(parts.optimizer, parts.network, values, path)
-    state = dict(meta["state"])
+    state, loader, fresh = dict(meta["state"]), parts.trainer.loader, parts.trainer.state.scale
     scale = LossScale(**state.pop("scale"))
+    if not (fresh.dynamic and scale.dynamic):  # another precision or loss scale than before
+        scale = fresh
+    if meta["cases"] != [case.case for case in loader.cases] or state["step"] != state["epoch"] * loader.num_batches:
+        raise InputError(
+            f"{path}: {state['step']} steps in {state['epoch']} epochs of {len(meta['cases'])} cases, but this run has "
+            f"{loader.num_batches} an epoch of {len(loader.cases)} cases; resume with the same cases, batch size, "
+            "repeats and devices"
+        )
     if state["epoch"] >= parts.recipe.train.epochs:
         raise InputError(
             f"{path}: its {state['epoch']} epochs are done; give a larger --epochs to go on, or use its checkpoints"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.train.loop import State
 
@@ -35,9 +36,11 @@ class Save:
 
     def __call__(self, figures: dict) -> None:
         score = figures.get("val_dice")
-        if score is not None and not math.isnan(score) and (self.state.best is None or score > self.state.best):
-            self.state.best = score
-            self.write(self.folder / "best.ckpt")
+        if score is not None:
+            known = -1.0 if math.isnan(score) else score  # no label at all: any checkpoint is the best so far
+            if self.state.best is None or known > self.state.best:
+                self.state.best = known
+                self.write(self.folder / "best.ckpt")
         if score is not None or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
             self.write(self.folder / "last.ckpt")
 
@@ -54,7 +57,7 @@ class Report:
         """Drop the lines of epochs that a resumed run does again, because no checkpoint held them."""
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            self.path.write_text("".join(lines[: self.first_epoch]), encoding="utf-8")
+            write_text(self.path, "".join(line for line in lines if json.loads(line)["epoch"] <= self.first_epoch))
 
     def __call__(self, figures: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """The one place that chooses a device target, before MindSpore is imported and before any tensor is made."""
 
 import os
+import sys
 from dataclasses import dataclass
 
 from mindvoxel.errors import InputError
@@ -29,17 +30,17 @@ class Device:
 
 # Read when MindSpore is imported; the user's own settings win.
 _CPU_SETTINGS = {
-    # MindSpore 2.10's oneDNN falls back to a loop 6 to 200 times slower for convolutions on AVX-512
+    # above AVX2 MindSpore 2.10's oneDNN has no fast f32 convolution and takes its reference loop
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # threads that wait spin otherwise, and take the cores from the kernel that runs beside them
     "OMP_WAIT_POLICY": "PASSIVE",
-    # with the pipeline on, Python's own thread spins until the graph is done, which costs one core of two
-    "MS_DEV_RUNTIME_CONF": "graph_pipeline:False",
 }
 
 
 def prepare_cpu() -> None:
-    """Set what makes MindSpore 2.10 fast on a CPU; only before MindSpore is imported."""
+    """Set what makes MindSpore 2.10 fast on a CPU; without effect once MindSpore is imported."""
+    if "mindspore" in sys.modules:
+        return
     for name, value in _CPU_SETTINGS.items():
         os.environ.setdefault(name, value)
 
@@ -62,13 +63,28 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> De
         else:
             mindspore.set_device(target, device_id)
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
-        if not distributed:
-            return Device(target, device_id)
+    except (RuntimeError, ValueError) as error:
+        need = _NEEDS.get(target, "this MindSpore cannot use it")
+        raise InputError(f"{target}: {need} ({_reason(error)}); install it, or choose --device_target CPU") from error
+    if not distributed:
+        return Device(target, device_id)
+    try:
         return _join(mindspore, target, device_id)
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split("\n")[0].split()).partition(". ")[0]
-        need = _NEEDS.get(target, "this MindSpore cannot use it")
-        raise InputError(f"{target}: {need} ({reason}); install it, or choose --device_target CPU") from error
+        raise InputError(
+            f"--run_distribute: the processes of the run did not find each other ({_reason(error)}); start them by "
+            "scripts/train_distribute.sh or scripts/train_distribute_gpu.sh"
+        ) from error
+
+
+def of_a_cluster() -> bool:
+    """Whether MindSpore's scheduler (msrun) started this process beside others."""
+    return "MS_ROLE" in os.environ
+
+
+def _reason(error: Exception) -> str:
+    """MindSpore's first sentence."""
+    return " ".join(str(error).split("\n")[0].split()).partition(". ")[0]
 
 
 def set_cpu_precision(target: str, precision: str) -> None:
@@ -89,6 +105,10 @@ def set_cpu_precision(target: str, precision: str) -> None:
 def _join(mindspore, target: str, device_id: int) -> Device:
     from mindspore import communication
 
+    if os.environ.get("MS_ROLE") != "MS_SCHED":
+        # Of a worker: how long a CPU collective waits, 30 s by default, while rank 0 alone may validate for longer. The
+        # scheduler keeps its 30 s, after which it misses a process that ended.
+        os.environ.setdefault("MS_NODE_TIMEOUT", "86400")
     communication.init()
     rank, num_ranks = communication.get_rank(), communication.get_group_size()
     mindspore.set_auto_parallel_context(

@@ -14,7 +14,10 @@ from mindvoxel.errors import InputError
 
 @dataclass(frozen=True)
 class Batch:
-    """image (N, 1, D, H, W) float32; label (N, D, H, W) uint8; noise (N, K) float32 for dropout; the N case names."""
+    """image (N, 1, D, H, W) float32; label (N, D, H, W) uint8; noise (N, K) float32 for dropout.
+
+    cases: the names in this step's batches of all ranks, whose gradients are averaged.
+    """
 
     image: np.ndarray
     label: np.ndarray
@@ -53,44 +56,42 @@ class PatchLoader:
         """Batches of an epoch, on every rank."""
         return len(self.cases) * self.repeats // (self.batch_size * self.num_ranks)
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of `epoch`, from number `first` on, prepared ahead by the threads."""
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of `epoch`, prepared ahead by the threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
         wide = self.batch_size * self.num_ranks
-        mine = [order[i * wide + self.rank : (i + 1) * wide : self.num_ranks] for i in range(self.num_batches)]
+        steps = [order[i * wide : (i + 1) * wide] for i in range(self.num_batches)]
         if self.num_workers == 0:
-            for samples in mine[first:]:
-                yield self._batch(epoch, samples)
+            for step in steps:
+                yield self._stack([self.sample(epoch, number) for number in step[self.rank :: self.num_ranks]], step)
             return
-        with ThreadPoolExecutor(self.num_workers) as pool, closing(_ahead(pool, self, epoch, mine[first:])) as batches:
+        with ThreadPoolExecutor(self.num_workers) as pool, closing(self._ahead(pool, epoch, steps)) as batches:
             yield from batches
 
-    def sample(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, str]:
-        """Sample `number` of `epoch`: image, label (D, H, W), noise (K,), case."""
+    def sample(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sample `number` of `epoch`: image, label (D, H, W), noise (K,)."""
         rng = np.random.default_rng([self.seed, epoch, int(number)])
         case = self.cases[number % len(self.cases)]
         noise = rng.uniform(size=self.noise_channels).astype(np.float32)
-        return *self.cut(case.image, case.label, rng), noise, case.case
+        return *self.cut(case.image, case.label, rng), noise
 
-    def _batch(self, epoch: int, samples: np.ndarray) -> Batch:
-        return _stack([self.sample(epoch, number) for number in samples])
+    def _ahead(self, pool: ThreadPoolExecutor, epoch: int, steps: list[np.ndarray]) -> Iterator[Batch]:
+        """Keep the samples of the next two batches under way."""
+        waiting: deque = deque()
+        todo = iter(steps)
+        try:
+            while True:
+                while len(waiting) < 3 and (step := next(todo, None)) is not None:
+                    mine = step[self.rank :: self.num_ranks]
+                    waiting.append((step, [pool.submit(self.sample, epoch, number) for number in mine]))
+                if not waiting:
+                    return
+                step, futures = waiting.popleft()
+                yield self._stack([future.result() for future in futures], step)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
-
-def _ahead(pool: ThreadPoolExecutor, loader: PatchLoader, epoch: int, batches: list) -> Iterator[Batch]:
-    """Keep the samples of the next two batches under way."""
-    waiting: deque = deque()
-    todo = iter(batches)
-    try:
-        while True:
-            while len(waiting) < 3 and (samples := next(todo, None)) is not None:
-                waiting.append([pool.submit(loader.sample, epoch, number) for number in samples])
-            if not waiting:
-                return
-            yield _stack([future.result() for future in waiting.popleft()])
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _stack(samples: list) -> Batch:
-    images, labels, noises, names = zip(*samples, strict=True)
-    return Batch(np.stack(images)[:, None], np.stack(labels), np.stack(noises), names)
+    def _stack(self, samples: list, step: np.ndarray) -> Batch:
+        images, labels, noises = zip(*samples, strict=True)
+        names = tuple(self.cases[number % len(self.cases)].case for number in step)
+        return Batch(np.stack(images)[:, None], np.stack(labels), np.stack(noises), names)
