@@ -15,11 +15,10 @@ class Stage(nn.Cell):
         init = weight_init("he_normal", 0.01)
         self.conv1 = Conv3d(channels, wide, 3, weight_init=init, stride=stride, padding=1)
         self.conv2 = Conv3d(wide, wide, 3, weight_init=init, padding=1)
-        self.norm1, self.norm2 = InstanceNorm3d(wide), InstanceNorm3d(wide)
-        self.act = nn.LeakyReLU(0.01)
+        self.norm1, self.norm2 = InstanceNorm3d(wide, "leaky_relu"), InstanceNorm3d(wide, "leaky_relu")
 
     def construct(self, x):
-        return self.act(self.norm2(self.conv2(self.act(self.norm1(self.conv1(x))))))
+        return self.norm2(self.conv2(self.norm1(self.conv1(x))))
 
 
 class UNet(nn.Cell):
