@@ -10,7 +10,7 @@ from mindvoxel.ops.primitive import custom
 
 
 def all_finite_operator(tensors: Sequence[ms.Tensor]) -> ops.Custom | None:
-    """Call `op(*likes)` with tensors of these types: [1.0] or [0.0]; None where the operator cannot be used for them."""
+    """Call `op(*likes)` with tensors of these types: [1.0] or [0.0]; None where it cannot be used for them."""
     on_cpu = ms.get_context("device_target") == "CPU" and library.load() is not None
     if not on_cpu or any(tensor.dtype != ms.float32 for tensor in tensors):
         return None
