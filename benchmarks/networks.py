@@ -45,15 +45,3 @@ class UNet(nn.Cell):
         for i in range(self.depth):
             x = self.joins[i](ops.concat((self.ups[i](x), skips[self.depth - 1 - i]), 1))
         return self.head(x)
-
-
-class DiceCELoss(nn.Cell):
-    """Batch Dice of the foreground classes plus cross-entropy, in float32."""
-
-    def construct(self, logits, label):
-        log_probability = ops.log_softmax(logits, 1)
-        probability = ops.exp(log_probability)
-        truth = ops.one_hot(label, logits.shape[1], axis=1).astype(logits.dtype)
-        overlap, total = (probability * truth).sum((0, 2, 3, 4)), (probability + truth).sum((0, 2, 3, 4))
-        cross_entropy = -(log_probability * truth).sum() / label.size
-        return cross_entropy + 1 - (2 * overlap / (total + 1e-5))[1:].mean()

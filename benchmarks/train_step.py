@@ -129,9 +129,9 @@ def build(work: str, precision: str):
     import mindspore as ms
     import numpy as np
     from mindspore import nn
-    from networks import DiceCELoss, UNet
+    from networks import UNet
 
-    from mindvoxel.losses import ForegroundDiceLoss
+    from mindvoxel.losses import DiceCELoss, ForegroundDiceLoss
     from mindvoxel.ops import set_cpu_precision
     from mindvoxel.train.optim import adam
     from mindvoxel.train.step import TrainStep
