@@ -15,11 +15,10 @@ class Stage(nn.Cell):
         init = weight_init("he_normal", 0.01)
         self.conv1 = Conv3d(channels, wide, 3, weight_init=init, stride=stride, padding=1)
         self.conv2 = Conv3d(wide, wide, 3, weight_init=init, padding=1)
-        self.norm1, self.norm2 = InstanceNorm3d(wide), InstanceNorm3d(wide)
-        self.act = nn.LeakyReLU(0.01)
+        self.norm1, self.norm2 = InstanceNorm3d(wide, "leaky_relu"), InstanceNorm3d(wide, "leaky_relu")
 
     def construct(self, x):
-        return self.act(self.norm2(self.conv2(self.act(self.norm1(self.conv1(x))))))
+        return self.norm2(self.conv2(self.norm1(self.conv1(x))))
 
 
 class UNet(nn.Cell):
@@ -46,15 +45,3 @@ class UNet(nn.Cell):
         for i in range(self.depth):
             x = self.joins[i](ops.concat((self.ups[i](x), skips[self.depth - 1 - i]), 1))
         return self.head(x)
-
-
-class DiceCELoss(nn.Cell):
-    """Batch Dice of the foreground classes plus cross-entropy, in float32."""
-
-    def construct(self, logits, label):
-        log_probability = ops.log_softmax(logits, 1)
-        probability = ops.exp(log_probability)
-        truth = ops.one_hot(label, logits.shape[1], axis=1).astype(logits.dtype)
-        overlap, total = (probability * truth).sum((0, 2, 3, 4)), (probability + truth).sum((0, 2, 3, 4))
-        cross_entropy = -(log_probability * truth).sum() / label.size
-        return cross_entropy + 1 - (2 * overlap / (total + 1e-5))[1:].mean()

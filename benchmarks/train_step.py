@@ -129,9 +129,9 @@ def build(work: str, precision: str):
     import mindspore as ms
     import numpy as np
     from mindspore import nn
-    from networks import DiceCELoss, UNet
+    from networks import UNet
 
-    from mindvoxel.losses import ForegroundDiceLoss
+    from mindvoxel.losses import DiceCELoss, ForegroundDiceLoss
     from mindvoxel.ops import set_cpu_precision
     from mindvoxel.train.optim import adam
     from mindvoxel.train.step import TrainStep
@@ -152,11 +152,10 @@ def build(work: str, precision: str):
         optimizer = nn.SGD(network.trainable_params(), 1e-2, momentum=0.99, nesterov=True)
         label = rng.integers(0, 3, (batch, *patch)).astype(np.int32)
     step = TrainStep(network, loss, optimizer)
-    scale = ms.Tensor(1.0, ms.float32)
 
     def make_step() -> float:
         drawn = None if noise is None else ms.Tensor(noise)
-        value, finite = step(ms.Tensor(image), ms.Tensor(label), drawn, scale)
+        value, finite = step(ms.Tensor(image), ms.Tensor(label), drawn, None)
         finite.asnumpy()
         return float(value.asnumpy())
 

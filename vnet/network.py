@@ -3,8 +3,8 @@ differences from the paper."""
 
 from mindspore import nn, ops
 
-from mindvoxel.nn.activation import activation
-from mindvoxel.nn.blocks import ConvNormAct, UpNormAct
+from mindvoxel.nn.activation import split_activation
+from mindvoxel.nn.blocks import ConvNormAct, Refine, UpNormAct
 from mindvoxel.nn.conv import Conv3d
 from mindvoxel.nn.dropout import ChannelDropout
 from mindvoxel.nn.init import weight_init
@@ -17,11 +17,12 @@ class InBlock(nn.Cell):
     def __init__(self, channels: int, *, act: str, init: str):
         super().__init__()
         self.conv = Conv3d(1, channels, 5, weight_init=weight_init(init), padding=2)
-        self.norm = BatchNorm3d(channels)
-        self.act = activation(act, channels)
+        last, rest = split_activation(act, channels)
+        self.norm = BatchNorm3d(channels, last=last)
+        self.act = rest
 
     def construct(self, x):
-        return self.act(self.norm(self.conv(x)) + x)
+        return self.act(self.norm(self.conv(x), x))
 
 
 class DownBlock(nn.Cell):
@@ -32,13 +33,14 @@ class DownBlock(nn.Cell):
         wide = 2 * channels
         self.down = ConvNormAct(channels, wide, 2, stride=2, act=act, init=init)
         self.dropout = ChannelDropout(dropout)
-        self.refine = nn.SequentialCell([ConvNormAct(wide, wide, 5, act=act, init=init) for _ in range(num_convs)])
-        self.act = activation(act, wide)
+        last, rest = split_activation(act, wide)
+        self.refine = Refine(wide, num_convs, act=act, init=init, last=last)
+        self.act = rest
         self.noise_channels = wide if dropout > 0 else 0
 
     def construct(self, x, noise=None):
         x = self.down(x)
-        return self.act(x + self.refine(self.dropout(x, noise)))
+        return self.act(self.refine(self.dropout(x, noise), x))
 
 
 class UpBlock(nn.Cell):
@@ -49,8 +51,9 @@ class UpBlock(nn.Cell):
         wide = 2 * skip_channels
         self.up = UpNormAct(channels, skip_channels, act=act, init=init)
         self.dropout = ChannelDropout(dropout)
-        self.refine = nn.SequentialCell([ConvNormAct(wide, wide, 5, act=act, init=init) for _ in range(num_convs)])
-        self.act = activation(act, wide)
+        last, rest = split_activation(act, wide)
+        self.refine = Refine(wide, num_convs, act=act, init=init, last=last)
+        self.act = rest
         self.split = channels
         self.noise_channels = channels + skip_channels if dropout > 0 else 0
 
@@ -60,7 +63,7 @@ class UpBlock(nn.Cell):
         else:
             x, skip = self.dropout(x, noise[:, : self.split]), self.dropout(skip, noise[:, self.split :])
         x = ops.concat((self.up(x), skip), 1)
-        return self.act(x + self.refine(x))
+        return self.act(self.refine(x, x))
 
 
 class OutBlock(nn.Cell):

@@ -42,6 +42,27 @@ def test_prelu_adds_one_slope_a_channel_of_each_activation(cpu):
     assert count(VNet(**form, act="prelu")) - count(VNet(**form)) == slopes
 
 
+def names_of(block: str, act: str) -> list[str]:
+    norm = [f"{block}.norm.bn2d.{name}" for name in ("moving_mean", "moving_variance", "gamma", "beta")]
+    return [f"{block}.conv.weight", *norm, *([f"{block}.act.slope"] if act == "prelu" else [])]
+
+
+@pytest.mark.parametrize("act", ["elu", "prelu"])
+def test_parameter_names_are_those_of_old_checkpoints(cpu, act):
+    from vnet.network import VNet
+
+    leave = ["{}.act.slope"] if act == "prelu" else []
+    want = names_of("in_block", act)
+    for stage, enter, convs in (("downs.0", "down", 1), ("downs.1", "down", 2), ("ups.0", "up", 1), ("ups.1", "up", 1)):
+        want += names_of(f"{stage}.{enter}", act)
+        for i in range(convs):
+            want += names_of(f"{stage}.refine.{i}", act)
+        want += [name.format(stage) for name in leave]
+    want += [*names_of("out_block.mix", act), "out_block.head.weight"]
+    network = VNet(width=2, down_convs=(1, 2), up_convs=(1, 1), act=act)
+    assert [p.name for p in network.get_parameters()] == want
+
+
 def test_small_forms_count_by_hand(cpu):
     from vnet.network import VNet
 

@@ -35,10 +35,21 @@ class PRelu3d(nn.Cell):
         return self.relu(x) - self.slope.astype(x.dtype) * self.relu(-x)
 
 
-def activation(name: str, channels: int) -> nn.Cell:
-    """`elu` or `prelu` for tensors (N, channels, D, H, W)."""
+def fixed_activation(name: str) -> nn.Cell:
+    """`none`, `elu` or `leaky_relu`: those without parameters, which can be part of a normalisation's operator."""
+    if name == "none":
+        return nn.Identity()
     if name == "elu":
         return Elu()
+    if name == "leaky_relu":
+        return nn.LeakyReLU(0.01)
+    raise ValueError(f"activation must be none, elu or leaky_relu, got {name!r}")
+
+
+def split_activation(name: str, channels: int) -> tuple[str, nn.Cell]:
+    """`elu`, `leaky_relu` or `prelu` as what a normalisation can do itself, and a cell for the rest."""
     if name == "prelu":
-        return PRelu3d(channels)
-    raise ValueError(f"activation must be elu or prelu, got {name!r}")
+        return "none", PRelu3d(channels)
+    if name in ("elu", "leaky_relu"):
+        return name, nn.Identity()
+    raise ValueError(f"activation must be elu, leaky_relu or prelu, got {name!r}")

@@ -1,30 +1,97 @@
-"""Normalisation with every argument named (MindSpore announces other defaults after 2.10)."""
+"""Normalisation and what follows it: last(act(norm(x)) + residual), in one operator where the CPU has it.
+
+On the CPU `mindvoxel.ops.norm` computes the whole in two passes over memory; on other devices, for export, for input
+that is not float32, and where that operator is not usable, MindSpore's own operators do. Parameters, names and results
+are the same either way.
+"""
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
-
-class BatchNorm3d(nn.BatchNorm3d):
-    """Batch normalisation over (N, D, H, W): eps 1e-5; 0.9 of the running statistics is kept at each step."""
-
-    def __init__(self, channels: int):
-        super().__init__(channels, eps=1e-5, momentum=0.9, affine=True, use_batch_statistics=None)
+from mindvoxel.nn.activation import fixed_activation
+from mindvoxel.nn.exporting import is_exporting
+from mindvoxel.ops.norm import Form, is_usable, normalisation
 
 
-class InstanceNorm3d(nn.Cell):
-    """Instance normalisation with scale and shift (Ulyanov et al. 2016): (N, C, D, H, W), eps 1e-5.
+def _use_operator() -> bool:
+    return ms.get_context("device_target") == "CPU" and not is_exporting() and is_usable()
 
-    nn.InstanceNorm3d has no CPU kernel, and basic operators take 6 times as long there as this form: batch
-    normalisation of one sample with N·C channels is the same function.
+
+class _WithActivations:
+    """The part that both cells below share: which kernel computes them, and what follows the normalisation."""
+
+    def follow_with(self, act: str, last: str) -> None:
+        """Set the activations: `none`, `elu` or `leaky_relu`."""
+        self.act, self.last = fixed_activation(act), fixed_activation(last)
+        self.fused = _use_operator()
+
+    def finish(self, x, residual):
+        """What follows the normalisation, in MindSpore's own operators."""
+        x = self.act(x)
+        return x if residual is None else self.last(x + residual)
+
+
+class BatchNorm3d(_WithActivations, nn.BatchNorm3d):
+    """Batch normalisation over (N, D, H, W): eps 1e-5; 0.9 of the running statistics is kept at each step.
+
+    construct(x, residual): last(act(norm(x)) + residual), without a residual act(norm(x)). The residual has x's shape,
+    or one channel for all.
     """
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, act: str = "none", last: str = "none"):
+        super().__init__(channels, eps=1e-5, momentum=0.9, affine=True, use_batch_statistics=None)
+        self.follow_with(act, last)
+        if self.fused:
+            form = {"act": act, "last": last}
+            self.train_alone, self.train_numbers = normalisation(Form("batch", **form), False)
+            self.train_joined, self.train_joined_numbers = normalisation(Form("batch", **form), True)
+            self.infer_alone, self.infer_numbers = normalisation(Form("given", **form), False)
+            self.infer_joined, self.infer_joined_numbers = normalisation(Form("given", **form), True)
+
+    def construct(self, x, residual=None):
+        if not self.fused or x.dtype != ms.float32:
+            return self.finish(super().construct(x), residual)
+        norm = self.bn2d
+        scale, kept = (norm.gamma, norm.beta), (norm.moving_mean, norm.moving_variance)
+        if not self.training:
+            if residual is None:
+                return self.infer_alone(self.infer_numbers, x, *scale, *kept)[0]
+            return self.infer_joined(self.infer_joined_numbers, x, *scale, *kept, residual)[0]
+        if residual is None:
+            y, _, _, mean, variance = self.train_alone(self.train_numbers, x, *scale, *kept)
+        else:
+            y, _, _, mean, variance = self.train_joined(self.train_joined_numbers, x, *scale, *kept, residual)
+        ops.assign(norm.moving_mean, mean)
+        ops.assign(norm.moving_variance, variance)
+        return y
+
+
+class InstanceNorm3d(_WithActivations, nn.Cell):
+    """Instance normalisation with scale and shift (Ulyanov et al. 2016): (N, C, D, H, W), eps 1e-5.
+
+    construct(x, residual) as BatchNorm3d's. nn.InstanceNorm3d has no CPU kernel, and basic operators take 6 times as
+    long there as MindSpore's batch normalisation of one sample with N·C channels, which is the same function.
+    """
+
+    def __init__(self, channels: int, act: str = "none", last: str = "none"):
         super().__init__()
         self.gamma = Parameter(Tensor([1.0] * channels, ms.float32), name="gamma")
         self.beta = Parameter(Tensor([0.0] * channels, ms.float32), name="beta")
         self.norm = ops.BatchNorm(is_training=True, epsilon=1e-5, momentum=0.1)
+        self.follow_with(act, last)
+        if self.fused:
+            form = Form("instance", act, last)
+            self.alone, self.numbers = normalisation(form, False)
+            self.joined, self.joined_numbers = normalisation(form, True)
 
-    def construct(self, x):
+    def construct(self, x, residual=None):
+        if not self.fused or x.dtype != ms.float32:
+            return self.finish(self.as_batch_norm(x), residual)
+        if residual is None:
+            return self.alone(self.numbers, x, self.gamma, self.beta)[0]
+        return self.joined(self.joined_numbers, x, self.gamma, self.beta, residual)[0]
+
+    def as_batch_norm(self, x):
         n, c, d, h, w = x.shape
         gamma, beta = ops.tile(self.gamma, (n,)), ops.tile(self.beta, (n,))
         unused = ops.zeros_like(gamma)

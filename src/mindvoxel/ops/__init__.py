@@ -1,4 +1,4 @@
-"""The convolution operator for MindSpore's CPU backend. Importing this does not import MindSpore; `ops.conv` does."""
+"""Operators for MindSpore's CPU backend. Importing this does not import MindSpore; `ops.conv` and the others do."""
 
 from mindvoxel.ops.precision import Choice, set_cpu_precision
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import ops
 
-from mindvoxel.ops import library
+from mindvoxel.ops.primitive import custom
 
 # A first layer sees few channels, and nobody asks for the gradient of the image. Up to this many input channels the two
 # gradients are separate operators, so that graph mode drops the one that is not used; above, one operator computes both
@@ -49,31 +49,22 @@ class Geometry:
         return (x[0], channels_out, *space)
 
 
-def _custom(function: str, shape: Callable, tag: str, outputs: int = 1, bprop: Callable | None = None) -> ops.Custom:
-    def out_type(*types):
-        return types[0] if outputs == 1 else (types[0],) * outputs
-
-    op = ops.Custom(f"{library.LIBRARY}:{function}", shape, out_type, func_type="aot", bprop=bprop)
-    op.add_prim_attr("tag", tag)  # PyNative mode remembers output shapes by attributes and input shapes: tell ops apart
-    return op
-
-
 def _weight_gradient(has_bias: bool) -> ops.Custom:
     def shape(x, weight, dout, geometry):
         return (weight, (dout[1],)) if has_bias else weight
 
-    return _custom("ConvBackwardWeights", shape, f"bias={has_bias}", 1 + has_bias)
+    return custom("ConvBackwardWeights", shape, f"bias={has_bias}", 1 + has_bias)
 
 
 def _both_gradients(has_bias: bool) -> ops.Custom:
     def shape(x, weight, dout, geometry):
         return (x, weight, (dout[1],)) if has_bias else (x, weight)
 
-    return _custom("ConvBackward", shape, f"bias={has_bias}", 2 + has_bias)
+    return custom("ConvBackward", shape, f"bias={has_bias}", 2 + has_bias)
 
 
 def _data_gradient() -> ops.Custom:
-    return _custom("ConvBackwardData", lambda x, weight, dout, geometry: x, "")
+    return custom("ConvBackwardData", lambda x, weight, dout, geometry: x, "")
 
 
 def _bprop_with_bias(split: bool) -> Callable:
@@ -111,4 +102,4 @@ def convolution(geometry: Geometry, in_channels: int, has_bias: bool) -> tuple[o
     def shape(x, weight, *rest):
         return geometry.output_shape(x, weight)
 
-    return _custom("ConvForward", shape, str(geometry.numbers()), bprop=bprop), ms.Tensor(geometry.numbers(), ms.int64)
+    return custom("ConvForward", shape, str(geometry.numbers()), bprop=bprop), ms.Tensor(geometry.numbers(), ms.int64)

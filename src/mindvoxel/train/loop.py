@@ -65,7 +65,7 @@ class Trainer:
 
     def _train(self, batch: Batch) -> float:
         noise = ms.Tensor(batch.noise) if batch.noise.shape[1] else None
-        scale = ms.Tensor(self.state.scale.value, ms.float32)
+        scale = ms.Tensor(self.state.scale.value, ms.float32) if self.state.scale.is_used else None
         loss, finite = self.step(ms.Tensor(batch.image), ms.Tensor(batch.label), noise, scale)
         value = float(loss.asnumpy())
         if not np.isfinite(value):

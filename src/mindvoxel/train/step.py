@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import amp, nn, ops
 
+from mindvoxel.ops.finite import all_finite_operator
+
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
 
@@ -40,6 +42,11 @@ class LossScale:
     dynamic: bool = False
     good_steps: int = 0
 
+    @property
+    def is_used(self) -> bool:
+        """Whether there is anything to multiply by; a step without a scale saves one pass over all gradients."""
+        return self.dynamic or self.value != 1.0
+
     @classmethod
     def of(cls, amp_level: str, loss_scale: float) -> "LossScale":
         """1 in float32 (O0); else `loss_scale`, or dynamic from 65536 where that is 0."""
@@ -70,7 +77,7 @@ class TrainStep(nn.Cell):
     """Forward, backward, all-reduce, and the optimiser where every gradient is finite.
 
     construct(image, label, noise, scale) -> (loss, finite): image (N, 1, D, H, W), label (N, D, H, W), noise (N, K)
-    for dropout, scale the loss scale as a scalar tensor; loss unscaled, finite a bool tensor.
+    for dropout, scale the loss scale as a scalar tensor, or None for none; loss unscaled, finite a bool tensor.
     """
 
     def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, num_ranks: int = 1):
@@ -84,21 +91,31 @@ class TrainStep(nn.Cell):
             self.reduce = nn.DistributedGradReducer(self.weights, mean=True, degree=num_ranks)
             self.all_ranks = ops.AllReduce(ops.ReduceOp.SUM)
         self.num_ranks = num_ranks
+        self.finite = all_finite_operator(self.weights)
         self.grad = ops.value_and_grad(self.scaled_loss, None, self.weights, has_aux=False)
         self.set_train()
 
     def scaled_loss(self, image, label, noise, scale):
         logits = self.network(image, noise) if noise is not None else self.network(image)
-        return self.loss(logits, label) * scale
+        loss = self.loss(logits, label)
+        return loss if scale is None else loss * scale
+
+    def all_finite(self, grads):
+        """A bool tensor: whether every gradient is finite, on every rank."""
+        if self.finite is None:
+            return amp.all_finite(grads)
+        return self.finite(*grads)[0] > 0
 
     def construct(self, image, label, noise, scale):
         loss, grads = self.grad(image, label, noise, scale)
-        loss = loss / scale
+        if scale is not None:
+            loss = loss / scale
         if self.all_ranks is not None:
             loss = self.all_ranks(loss) / self.num_ranks
         grads = self.reduce(grads)
-        grads = self.map(ops.partial(_unscale, scale), grads)
-        finite = amp.all_finite(grads)
+        if scale is not None:
+            grads = self.map(ops.partial(_unscale, scale), grads)
+        finite = self.all_finite(grads)
         if finite:
             loss = ops.depend(loss, self.optimizer(grads))
         return loss, finite

@@ -3,58 +3,21 @@
 // Every operator's last input is an int64 tensor that holds what shapes do not tell:
 //   [transposed, strides..., padding before..., padding after...], one number per space axis.
 
-#include <omp.h>
-
-#include <cstdio>
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <stdexcept>
 #include <string>
 
 #include "arena.h"
 #include "cache.h"
+#include "call.h"
 #include "convolution.h"
 #include "trial.h"
-
-#define MINDVOXEL_API extern "C" __attribute__((visibility("default")))
 
 namespace mindvoxel {
 namespace {
 
-std::mutex mutex;  // one call at a time: each uses every core, and the arena is shared
 Precision precision = Precision::kF32;
 Cache<Forward> forwards;
 Cache<Backward> backwards;
-
-// oneDNN asks OpenMP for the thread count of the calling thread: set ours, then put back the caller's.
-class Threads {
- public:
-  Threads() : before_(omp_get_max_threads()) { omp_set_num_threads(NumThreads()); }
-  ~Threads() { omp_set_num_threads(before_); }
-  Threads(const Threads &) = delete;
-  Threads &operator=(const Threads &) = delete;
-
- private:
-  int before_;
-};
-
-// What MindSpore hands to an AOT operator: inputs, then outputs.
-struct Tensors {
-  int count;
-  void **data;
-  int *ranks;
-  int64_t **shapes;
-  const char **types;
-
-  Dims Shape(int i) const { return Dims(shapes[i], shapes[i] + ranks[i]); }
-  const float *In(int i) const { return static_cast<const float *>(data[i]); }
-  float *Out(int i) const { return static_cast<float *>(data[i]); }
-};
-
-void Require(bool condition, const char *what) {
-  if (!condition) throw std::invalid_argument(what);
-}
 
 void ReadGeometry(const Tensors &t, int i, Case *c) {
   const std::size_t axes = c->src.size() - 2;
@@ -132,23 +95,6 @@ void RunBackward(const Tensors &t, bool data, bool weights) {
   key.push_back(weights);
   Backward &kernel = backwards.Find(key, [&] { return MakeBackward(c, data, weights); });
   kernel.Run(t.In(0), t.In(1), t.In(2), out);
-}
-
-// No exception may cross into MindSpore: a message on stderr and a status, which MindSpore turns into its own error.
-template <class Work>
-int Guarded(const char *name, Work work) {
-  try {
-    const std::lock_guard<std::mutex> lock(mutex);
-    const Threads threads;
-    work();
-    Stream().wait();
-    return 0;
-  } catch (const std::exception &error) {
-    std::fprintf(stderr, "mindvoxel: %s: %s\n", name, error.what());
-  } catch (...) {
-    std::fprintf(stderr, "mindvoxel: %s: unknown error\n", name);
-  }
-  return 1;
 }
 
 }  // namespace

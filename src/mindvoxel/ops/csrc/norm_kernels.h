@@ -1,0 +1,47 @@
+// The inner loops of norm.cc, in AVX-512: normalise, scale and shift, activate, add a residual, activate again.
+#pragma once
+
+#include <cstdint>
+
+namespace mindvoxel::norm {
+
+// f(x): x; x or exp(x) - 1 below 0 (within 2e-7 of it); x or x / 100 below 0.
+enum class Act { kNone, kElu, kLeaky };
+constexpr int kActs = 3;
+
+// z = (x - mean) * scale + shift
+struct Affine {
+  float mean, scale, shift;
+};
+
+// What a gradient needs beside the affine part: dx = scale * (dz - offset - (x - mean) * slope).
+struct Correction {
+  float offset, slope;
+};
+
+struct Sums {
+  double first = 0, second = 0;
+};
+
+// Adds the sums of x - shift and of (x - shift)^2.
+void Moments(const float *x, int64_t count, float shift, Sums *sums);
+
+// y = last(act(z) + residual); the residual may be null: then y = act(z).
+using Apply = void (*)(const float *x, const float *residual, int64_t count, const Affine &affine, float *y);
+// Adds the sums of dz and of dz * (x - mean). `residual_gradient` (or null) becomes the gradient of the sum that `last`
+// was taken of. `y` is read where `last` is not kNone.
+using Gather = void (*)(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine,
+                        Sums *sums, float *residual_gradient);
+using Deliver = void (*)(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine,
+                         const Correction &correction, float *dx);
+
+struct Kernels {
+  Apply apply;
+  Gather gather;
+  Deliver deliver;
+};
+
+// Null where the library was built for another processor.
+const Kernels *Find(Act act, Act last);
+
+}  // namespace mindvoxel::norm
