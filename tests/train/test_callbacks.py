@@ -69,14 +69,12 @@ def test_report_keeps_strict_json_and_drops_what_is_done_again(tmp_path):
     assert [json.loads(line)["epoch"] for line in path.read_text().splitlines()] == [1, 2]
 
 
-def test_a_bad_epoch_leaves_the_checkpoint_of_the_good_one(cpu, tmp_path):
+def test_a_bad_epoch_leaves_the_checkpoint_of_the_good_one(make_trainer, tmp_path):
     """Epoch 2 is poisoned: last.ckpt still holds epoch 1, and loads."""
-    from test_step import make_trainer
-
     from mindvoxel.errors import WorkError
     from mindvoxel.train import checkpoint
 
-    parts = make_trainer(None, "O0")
+    parts = make_trainer("O0")
     save = Save(tmp_path, interval=1, epochs=4, state=parts.trainer.state, write=parts.writer({"model": "vnet"}))
 
     def poison(entry):

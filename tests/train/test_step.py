@@ -39,45 +39,13 @@ def test_fixed_scale_and_none(ms):
     assert LossScale.of("O0", 256.0) == LossScale(1.0)
 
 
-def make_trainer(ms, amp_level, loss_scale=0.0, poison=None):
-    """A trainer of a tiny V-Net on two made-up cases; `poison` changes an image (D, H, W) before training."""
-    from easydict import EasyDict
-
-    from mindvoxel.config import load_recipe, override
-    from mindvoxel.train import builder
-    from mindvoxel.train.device import Device
-
-    recipe = override(
-        load_recipe("vnet", "small"),
-        {
-            "network.width": 2,
-            "network.down_convs": (1, 1, 1),
-            "network.up_convs": (1, 1, 1),
-            "data.patch_size": (8, 16, 16),
-            "data.augment": False,
-            "data.num_workers": 0,
-            "train.epochs": 4,
-            "train.repeats": 1,
-            "train.amp_level": amp_level,
-            "train.loss_scale": loss_scale,
-        },
-    )
-    cases = []
-    for name in ("CaseA", "CaseB"):
-        label = np.zeros((8, 16, 16), np.uint8)
-        label[2:6, 4:12, 4:12] = 1
-        image = label.astype(np.float32) * 2 - 1
-        cases.append(EasyDict(case=name, image=image if poison is None else poison(image), label=label))
-    return builder.build(recipe, cases, Device("CPU", 0))
-
-
 def weights(network) -> np.ndarray:
     return np.concatenate([p.asnumpy().ravel() for p in network.trainable_params()])
 
 
 @pytest.mark.parametrize("level", ["O0", "O1", "O2", "O3", "auto"])
-def test_every_precision_lowers_the_loss_with_float32_weights(ms, level):
-    parts = make_trainer(ms, level)
+def test_every_precision_lowers_the_loss_with_float32_weights(ms, level, make_trainer):
+    parts = make_trainer(level)
     seen = []
     parts.trainer.run(4, [lambda figures: seen.append(figures["loss"])])
     assert seen[-1] < seen[0]
@@ -85,11 +53,11 @@ def test_every_precision_lowers_the_loss_with_float32_weights(ms, level):
     assert all(p.dtype == ms.float32 for p in parts.network.trainable_params())
 
 
-def test_the_levels_compute_in_different_precision(ms):
+def test_the_levels_compute_in_different_precision(ms, make_trainer):
     outputs = {}
     image = ms.Tensor(np.random.default_rng(0).standard_normal((1, 1, 8, 16, 16)).astype(np.float32))
     for level in ("O0", "O1", "O2", "O3"):
-        network = make_trainer(ms, level).network
+        network = make_trainer(level).network
         network.set_train(False)
         outputs[level] = network(image).asnumpy().astype(np.float32)
     largest = np.abs(outputs["O0"]).max()
@@ -100,7 +68,7 @@ def test_the_levels_compute_in_different_precision(ms):
     assert not np.array_equal(outputs["O2"], outputs["O3"])
 
 
-def test_auto_says_that_the_cpu_operator_stays_in_float32(ms, caplog):
+def test_auto_says_that_the_cpu_operator_stays_in_float32(ms, caplog, make_trainer):
     import logging
 
     from mindvoxel.log import LOGGER
@@ -108,59 +76,59 @@ def test_auto_says_that_the_cpu_operator_stays_in_float32(ms, caplog):
     LOGGER.addHandler(caplog.handler)
     try:
         with caplog.at_level(logging.INFO, "mindvoxel"):
-            make_trainer(ms, "auto")
+            make_trainer("auto")
     finally:
         LOGGER.removeHandler(caplog.handler)
     assert "stays in float32" in caplog.text
 
 
-def test_a_resumed_run_of_another_precision_starts_its_own_loss_scale(ms, tmp_path):
+def test_a_resumed_run_of_another_precision_starts_its_own_loss_scale(ms, tmp_path, make_trainer):
     from mindvoxel.train import builder, checkpoint
 
-    before = make_trainer(ms, "O0")
+    before = make_trainer("O0")
     before.trainer.run(1, [])
     before.writer({"model": "vnet"})(tmp_path / "last.ckpt")
     meta, values = checkpoint.load(tmp_path / "last.ckpt")
-    after = make_trainer(ms, "O2")
+    after = make_trainer("O2")
     builder.restore(after, meta, values, "last.ckpt")
     assert (after.trainer.state.scale.value, after.trainer.state.scale.dynamic) == (65536.0, True)
     assert after.trainer.state.step == 1
 
 
-def test_another_number_of_steps_an_epoch_is_refused_at_resume(ms, tmp_path):
+def test_another_number_of_steps_an_epoch_is_refused_at_resume(ms, tmp_path, make_trainer):
     from mindvoxel.errors import InputError
     from mindvoxel.train import builder, checkpoint
 
-    before = make_trainer(ms, "O0")
+    before = make_trainer("O0")
     before.trainer.run(1, [])
     before.writer({"model": "vnet"})(tmp_path / "last.ckpt")
     meta, values = checkpoint.load(tmp_path / "last.ckpt")
     meta["state"]["step"] = 2
     with pytest.raises(InputError, match="resume with the same cases, batch size, repeats and devices"):
-        builder.restore(make_trainer(ms, "O0"), meta, values, "last.ckpt")
+        builder.restore(make_trainer("O0"), meta, values, "last.ckpt")
     meta["state"]["step"] = 1
     meta["cases"] = ["CaseA", "CaseC"]
     with pytest.raises(InputError, match="resume with the same cases"):
-        builder.restore(make_trainer(ms, "O0"), meta, values, "last.ckpt")
+        builder.restore(make_trainer("O0"), meta, values, "last.ckpt")
 
 
-def test_an_overflow_is_skipped_counted_and_changes_no_weight(ms):
-    parts = make_trainer(ms, "O2", loss_scale=2.0**120)
+def test_an_overflow_is_skipped_counted_and_changes_no_weight(ms, make_trainer):
+    parts = make_trainer("O2", loss_scale=2.0**120)
     before = weights(parts.network)
     parts.trainer.run(1, [])
     assert parts.trainer.state.num_skipped == 1
     assert np.array_equal(before, weights(parts.network))
 
 
-def test_endless_overflow_ends_the_run_with_the_cases(ms):
-    parts = make_trainer(ms, "O2", loss_scale=2.0**120)
+def test_endless_overflow_ends_the_run_with_the_cases(ms, make_trainer):
+    parts = make_trainer("O2", loss_scale=2.0**120)
     parts.trainer.rates = [1e-3] * 100
     with pytest.raises(WorkError, match="20 steps in a row overflowed .*Case[AB], Case[AB]"):
         parts.trainer.run(100, [])
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_with_the_cases(ms):
-    parts = make_trainer(ms, "O0", poison=lambda image: image * np.float32(np.inf))
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_cases(ms, make_trainer):
+    parts = make_trainer("O0", poison=lambda image: image * np.float32(np.inf))
     before = weights(parts.network)
     with pytest.raises(WorkError, match="the loss is nan at step 1 .*Case[AB], Case[AB].*last checkpoint is kept"):
         parts.trainer.run(1, [])
