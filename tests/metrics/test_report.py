@@ -106,8 +106,9 @@ def test_signed_differences_cancel_and_absolute_ones_do_not():
     small, large = np.s_[1:4, 2:7, 1:5], np.s_[1:4, 2:9, 1:5]
     rows = [score(volume(gland=box), volume(gland=GLAND), str(box))[0] for box in (small, large)]
     metrics = summarise(rows)["labels"]["gland"]["metrics"]
-    assert metrics["volume_difference_percent"]["mean"] == pytest.approx(0, abs=1e-9)
-    assert metrics["abs_volume_difference_percent"]["mean"] == pytest.approx(100 / 6)
+    assert metrics["volume_difference_ml"]["mean"] == pytest.approx(0, abs=1e-9)
+    # 60 and 84 voxels for 72: 200 · 12 / 132 too small, 200 · 12 / 156 too large
+    assert metrics["abs_volume_difference_percent"]["mean"] == pytest.approx((2400 / 132 + 2400 / 156) / 2)
     assert metrics["abs_volume_difference_ml"]["mean"] == pytest.approx(12 * 1.2 / 1000)
 
 
@@ -178,3 +179,13 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatc
     monkeypatch.undo()
     assert (tmp_path / "metrics.csv").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.csv", "summary.json"]
+
+
+def test_a_miss_is_never_better_than_a_prediction_far_too_large():
+    """In percent of the truth, 300 % too much would be worse than nothing at all."""
+    rows = [score(volume(gland=np.s_[:, :, :]), volume(gland=LESION), "large")[0]]
+    missed = score(volume(), volume(gland=LESION), "missed")[0]
+    for metric in ("dice", "nsd"):
+        assert missed[metric] <= rows[0][metric]
+    before = summarise(rows)["mean"]["abs_volume_difference_percent"]
+    assert summarise([*rows, missed])["mean"]["abs_volume_difference_percent"] > before
