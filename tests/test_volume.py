@@ -69,11 +69,6 @@ def test_a_mask_is_written_as_zeros_and_ones(tmp_path):
     assert np.array_equal(read.voxels, mask)
 
 
-def test_reading_can_change_the_type(tmp_path):
-    write_volume(tmp_path / "a.mha", make_volume(np.uint8))
-    assert read_volume(tmp_path / "a.mha", np.float32).voxels.dtype == np.float32
-
-
 def test_spacing_is_z_y_x_and_origin_x_y_z():
     image = make_volume().to_image()
     assert image.GetSize() == (9, 7, 5)
@@ -92,11 +87,6 @@ def test_corners_are_those_of_simpleitk():
         for z in (0, 4)
     }
     assert corners == points
-
-
-def test_the_diagonal_is_that_of_the_box_of_voxels():
-    assert Volume(np.zeros((3, 4, 12)), (1.0, 1.0, 1.0)).diagonal_mm() == 13
-    assert Volume(np.zeros((1, 4, 1)), (3.0, 1.0, 12.0)).diagonal_mm() == 13
 
 
 def test_other_voxels_must_keep_the_shape():
