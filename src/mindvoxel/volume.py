@@ -22,7 +22,7 @@ Vector = tuple[float, float, float]
 class Volume:
     """A 3-D image on its grid.
 
-    voxels: (D, H, W), axes (z, y, x).
+    voxels: (D, H, W), axes (z, y, x); (C, D, H, W) where there are several channels.
     spacing_mm: distance of neighbouring voxel centres along (z, y, x).
     origin_mm: world position of voxel (0, 0, 0) as SimpleITK gives it: (x, y, z), LPS.
     direction: the 3×3 direction cosines, row by row, as SimpleITK gives them.
@@ -39,7 +39,15 @@ class Volume:
             sitk.GetArrayFromImage(image), image.GetSpacing()[::-1], image.GetOrigin(), tuple(image.GetDirection())
         )
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(D, H, W), without channels."""
+        return self.voxels.shape[-3:]
+
     def to_image(self) -> sitk.Image:
+        """As SimpleITK has it; raises ValueError for several channels."""
+        if self.voxels.ndim != 3:
+            raise ValueError(f"voxels must be (D, H, W) to become one image, got {self.voxels.shape}; take a channel")
         voxels = self.voxels.astype(np.uint8) if self.voxels.dtype == bool else self.voxels
         image = sitk.GetImageFromArray(voxels)
         image.SetSpacing(self.spacing_mm[::-1])
@@ -48,14 +56,14 @@ class Volume:
         return image
 
     def with_voxels(self, voxels: np.ndarray) -> "Volume":
-        """Other voxels of the same shape on this grid."""
-        if voxels.shape != self.voxels.shape:
-            raise ValueError(f"voxels must keep the shape {self.voxels.shape}, got {voxels.shape}")
+        """Other voxels on this grid, of the same (D, H, W)."""
+        if voxels.shape[-3:] != self.shape:
+            raise ValueError(f"voxels must keep the shape {self.shape}, got {voxels.shape}")
         return replace(self, voxels=voxels)
 
     def corners_mm(self) -> np.ndarray:
         """(8, 3) world positions (x, y, z) of the outermost voxel centres."""
-        last = [n - 1 for n in self.voxels.shape[::-1]]
+        last = [n - 1 for n in self.shape[::-1]]
         index = np.array(list(product(*((0, n) for n in last))), float) * np.array(self.spacing_mm[::-1])
         return np.array(self.origin_mm) + index @ np.array(self.direction).reshape(3, 3).T
 
@@ -138,9 +146,9 @@ def reserve(path: Path, num_bytes: int) -> None:
 
 def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolerance_mm: float = 0.1) -> None:
     """Raise InputError unless both volumes have one shape and their corners lie within `tolerance_mm`."""
-    if image.voxels.shape != label.voxels.shape:
+    if image.shape != label.shape:
         raise InputError(
-            f"{names[1]}: its shape (z, y, x) is {label.voxels.shape}, that of {names[0]} is {image.voxels.shape}; "
+            f"{names[1]}: its shape (z, y, x) is {label.shape}, that of {names[0]} is {image.shape}; "
             "a label is needed on the grid of its image"
         )
     apart = float(np.linalg.norm(image.corners_mm() - label.corners_mm(), axis=1).max())

@@ -1,0 +1,133 @@
+"""The plan: what the data decided, as plan.json; readable, editable, and checked when it is read."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mindvoxel.errors import InputError
+from mindvoxel.files import write_text
+
+VERSION = 1
+SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Foreground intensities of one channel over the training cases."""
+
+    mean: float
+    sd: float
+    median: float
+    min: float
+    max: float
+    percentile_00_5: float
+    percentile_99_5: float
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a scan becomes what the network sees; with spacing, axes, label values and intensities all that decides it.
+
+    normalization: one scheme a channel: ct (clip to the 0.5 and 99.5 foreground percentiles, subtract their mean,
+        divide by their deviation), zscore (over all voxels), zscore_mask (over the non-zero mask; 0 outside), rescale
+        (to [0, 1]), rgb (by 255), none.
+    order: normalize_resample (nnU-Net v2) or resample_normalize (nnU-Net v1, NVIDIA).
+    crop: the box of voxels that are nonzero (holes filled) or positive in any channel.
+    rounding: of the new shape: round (nnU-Net) or floor (NVIDIA).
+    anisotropy: over 3 between an axis and the next (above_3, nnU-Net) or from 3 on, of scan or target (from_3, NVIDIA)
+        resamples the worst axis apart.
+    pad: training cases are padded with 0 to the patch, and 2-D ones cut to it in their middle (NVIDIA).
+    """
+
+    normalization: tuple[str, ...]
+    order: str = "normalize_resample"
+    crop: str = "nonzero"
+    rounding: str = "round"
+    anisotropy: str = "above_3"
+    pad: bool = False
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One network and its data: 2d, 3d_fullres, 3d_lowres or 3d_cascade_fullres.
+
+    All tuples are along the network's axes, slowest first; a 2-D configuration has two values where a 3-D one has
+    three. spacing_mm: what scans are resampled to; 2-D leaves the first axis as it is; None: nothing is resampled.
+    median_shape: (D, H, W) of the median case at that spacing.
+    strides, kernels, filters: one entry a stage, the full-resolution stage first, its strides all 1.
+    batch_dice: Dice over the whole batch.  dummy_2d: augmentation turns and scales slices only.
+    previous_stage: the configuration whose prediction is a further input (cascade).
+    """
+
+    patch_size: tuple[int, ...]
+    batch_size: int
+    spacing_mm: tuple[float, ...] | None
+    median_shape: tuple[int, int, int]
+    strides: tuple[tuple[int, ...], ...]
+    kernels: tuple[tuple[int, ...], ...]
+    filters: tuple[int, ...]
+    preprocessing: Preprocessing
+    batch_dice: bool = False
+    dummy_2d: bool = False
+    previous_stage: str | None = None
+
+    @property
+    def dim(self) -> int:
+        return len(self.patch_size)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """plan.json.
+
+    labels: name -> value in the label files. The network's class k is the k-th smallest value (`label_values`), so
+    that values such as 0, 1, 4 become classes 0, 1, 2, and are mapped back on output.
+    axes: network axis i is scan axis axes[i], of (z, y, x); the coarsest axis first.
+    """
+
+    planner: str
+    dataset: str
+    memory_gb: float
+    channels: tuple[str, ...]
+    labels: dict[str, int]
+    axes: tuple[int, int, int]
+    intensities: tuple[Intensity, ...]
+    configurations: dict[str, Configuration]
+    version: int = VERSION
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """Values in the label files; their index is the network's class."""
+        return tuple(sorted(set(self.labels.values())))
+
+
+def write_plan(path: str | Path, plan: Plan) -> None:
+    """Write plan.json whole or not at all."""
+    write_text(path, json.dumps(asdict(plan), indent=1) + "\n")
+
+
+def read_plan(path: str | Path) -> Plan:
+    """Read and check plan.json; raises InputError that names the key at fault."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such plan; write one with mindvoxel plan")
+    return plan_from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def plan_from_json(values: dict, where: str) -> Plan:
+    """The plan of a JSON object; `where` names its source in an error."""
+    configurations = {}
+    for name, config in values["configurations"].items():
+        preprocessing = Preprocessing(**_tuples(config["preprocessing"]))
+        configurations[name] = Configuration(
+            **_tuples({**config, "preprocessing": None}) | {"preprocessing": preprocessing}
+        )
+    intensities = tuple(Intensity(**entry) for entry in values["intensities"])
+    return Plan(**_tuples(values) | {"configurations": configurations, "intensities": intensities})
+
+
+def _tuples(values: dict) -> dict:
+    def fixed(value):
+        return tuple(map(fixed, value)) if isinstance(value, list) else value
+
+    return {key: fixed(value) for key, value in values.items()}
