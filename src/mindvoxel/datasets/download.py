@@ -140,9 +140,9 @@ def _fetch_rest(url: str, path: Path, start: int) -> None:
 
 def _open(url: str, path: Path, start: int) -> HTTPResponse | None:
     """The answer to a request from byte `start` on; None where that is the end of the file."""
-    request = Request(url, headers={"User-Agent": "mindvoxel"} | ({"Range": f"bytes={start}-"} if start else {}))
+    headers = {"User-Agent": "mindvoxel"} | ({"Range": f"bytes={start}-"} if start else {})
     try:
-        return urlopen(request, timeout=TIMEOUT_S)
+        return urlopen(Request(url, headers=headers), timeout=TIMEOUT_S)
     except HTTPError as error:
         if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{start}":
             return None
