@@ -133,6 +133,16 @@ def test_a_nifti_header_of_nonsense_is_refused(tmp_path):
         refused(tmp_path / "a.nii", "damaged header")
 
 
+def test_a_nifti_is_measured_by_its_type_as_its_reader_does(tmp_path):
+    """ITK goes by the type and not by the bits: it would read past the end, and says nothing."""
+    (tmp_path / "a.nii").write_bytes(nifti(code=8, bits=16))
+    refused(tmp_path / "a.nii", "truncated, 982 bytes where its header asks for 1612")
+    (tmp_path / "b.nii").write_bytes(nifti(code=4, bits=99))
+    assert np.array_equal(read_volume(tmp_path / "b.nii").voxels, VOXELS)
+    (tmp_path / "c.nii").write_bytes(nifti(code=5))
+    refused(tmp_path / "c.nii", "damaged header", "voxels of type 5")
+
+
 @pytest.mark.parametrize("missing", [1, 300])
 def test_a_truncated_nifti_is_refused(tmp_path, missing):
     (tmp_path / "a.nii").write_bytes(nifti()[:-missing])

@@ -18,6 +18,11 @@ from mindvoxel.errors import InputError
 _META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4}
 _META_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "LONG_LONG": 8, "ULONG_LONG": 8}
 
+# NIfTI-1's datatype codes and their bits a voxel; readers go by the code and not by the header's own bitpix.
+_NIFTI_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
+_NIFTI_BITS |= {1792: 128, 2304: 32}
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
+
 
 def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool = True, voxels: bool = True) -> bool:
     """Whether the file at `path` knows its spacing; raises InputError where SimpleITK cannot take it.
@@ -50,17 +55,20 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
     known = all(s > 0 for s in spacing)
     if not all(s > 0 or (s == 0 and not needs_spacing) for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    code, bits = struct.unpack(order + "2h", head[70:74])
+    (code,) = struct.unpack(order + "h", head[70:72])
+    bits = _NIFTI_BITS.get(code, 0)
     (offset,) = struct.unpack(order + "f", head[108:112])
     if not 0 <= offset < 2**31 or not all(n > 0 for n in size) or bits <= 0:
-        raise InputError(f"{path}: damaged header: size {size}, {bits} bits, voxels at byte {offset}; copy it again")
+        raise InputError(
+            f"{path}: damaged header: size {size}, voxels of type {code} ({bits} bits) at byte {offset}; copy it again"
+        )
     needed = int(offset) + prod(size) * bits // 8
     if not path.name.endswith(".gz"):
         _require_bytes(path, path.stat().st_size, needed)
     elif voxels:
         _require_bytes(path, _inflated_bytes(path), needed)
-    if voxels and (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
-        _require_finite_floats(path, int(offset), prod(size), np.dtype(f"{order}f{bits // 8}"))
+    if voxels and code in _NIFTI_FLOATS:  # ITK would turn NaN into 0
+        _require_finite_floats(path, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
     return known
 
 
@@ -137,7 +145,10 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     data_path = path if local else path.parent / data_file
     if not data_path.is_file():
         raise InputError(f"{path}: its voxels should lie in {data_path}, which is not there; copy both files together")
-    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
+    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_").removesuffix("_ARRAY"))
+    if size is None:
+        found = fields.get("ElementType", "nothing")
+        raise InputError(f"{path}: {found} as ElementType; one of MET_SHORT, MET_FLOAT and so on is needed")
     channels = fields.get("ElementNumberOfChannels", "1")
     needed = prod(_meta_size(path, fields, needs_spacing)) * size * (int(channels) if channels.isdecimal() else 1)
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file

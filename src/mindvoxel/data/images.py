@@ -51,12 +51,7 @@ def _read(path: Path, spacing_mm: Vector | None, dtype, voxels: bool) -> Volume:
     with itk_errors(path):
         reader.ReadImageInformation()
         num_dims, components = reader.GetDimension(), reader.GetNumberOfComponents()
-        if num_dims not in (2, 3, 4) or (num_dims == 4 and components > 1):
-            size = "×".join(map(str, reader.GetSize()))
-            raise InputError(
-                f"{path}: {num_dims}-D image of size {size} with {components} values a voxel; an image of 2 or 3 "
-                "dimensions is needed, or a 4-D one whose fourth axis is its channels"
-            )
+        _check_kind(path, reader)
         if is_picture(path):
             refuse_alpha(path, components)
         if voxels:
@@ -88,6 +83,18 @@ def _check(path: Path, spacing_mm: Vector | None, voxels: bool) -> bool:
             f"{path}: knows no spacing; give the spacing_mm of its voxels along z,y,x (1,1,1 counts in pixels)"
         )
     return known
+
+
+def _check_kind(path: Path, reader: sitk.ImageFileReader) -> None:
+    num_dims, components = reader.GetDimension(), reader.GetNumberOfComponents()
+    if num_dims not in (2, 3, 4) or (num_dims == 4 and components > 1):
+        size = "×".join(map(str, reader.GetSize()))
+        raise InputError(
+            f"{path}: {num_dims}-D image of size {size} with {components} values a voxel; an image of 2 or 3 "
+            "dimensions is needed, or a 4-D one whose fourth axis is its channels"
+        )
+    if reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise InputError(f"{path}: complex values; save their magnitude, or real and imaginary part as two channels")
 
 
 def _no_voxels(reader: sitk.ImageFileReader) -> np.ndarray:
