@@ -8,6 +8,7 @@ the few fields that decide, and the checksums, are looked at here first.
 import gzip
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
@@ -63,12 +64,16 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
             f"{path}: damaged header: size {size}, voxels of type {code} ({bits} bits) at byte {offset}; copy it again"
         )
     needed = int(offset) + prod(size) * bits // 8
-    if not path.name.endswith(".gz"):
-        _require_bytes(path, path.stat().st_size, needed)
-    elif voxels:
-        _require_bytes(path, _inflated_bytes(path), needed)
+    compressed, found, bad = path.name.endswith(".gz"), needed, 0
     if voxels and code in _NIFTI_FLOATS:  # ITK would turn NaN into 0
-        _require_finite_floats(path, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
+        chunks = _inflated(path) if compressed else _raw(path)
+        found, bad = _count_floats(chunks, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
+    elif compressed:
+        found = sum(map(len, _inflated(path))) if voxels else needed
+    else:
+        found = path.stat().st_size
+    _require_bytes(path, found, needed)
+    _refuse_infinite(path, bad, prod(size))
     return known
 
 
@@ -91,15 +96,24 @@ def _nifti_head(path: Path) -> tuple[bytes, str]:
     return head, order
 
 
-def _require_finite_floats(path: Path, offset: int, count: int, dtype: np.dtype, part: int = 1 << 20) -> None:
-    """require_finite for the `count` voxels of a NIfTI file, a part at a time."""
-    bad = 0
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-        file.seek(offset)
-        for start in range(0, count, part):
-            voxels = np.frombuffer(file.read(min(part, count - start) * dtype.itemsize), dtype)
-            bad += voxels.size - int(np.isfinite(voxels).sum())
-    _refuse_infinite(path, bad, count)
+def _count_floats(chunks: Iterable[bytes], offset: int, count: int, dtype: np.dtype) -> tuple[int, int]:
+    """Bytes in all `chunks`, and how many of the `count` numbers from byte `offset` on are NaN or infinite."""
+    found, bad, rest = 0, 0, b""
+    end = offset + count * dtype.itemsize
+    for chunk in chunks:
+        part = rest + chunk[max(offset - found, 0) : max(end - found, 0)]
+        whole = len(part) // dtype.itemsize
+        if whole:
+            bad += whole - int(np.isfinite(np.frombuffer(part, dtype, whole)).sum())
+        rest = part[whole * dtype.itemsize :]
+        found += len(chunk)
+    return found, bad
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
 
 
 def require_finite(path: Path, voxels: np.ndarray) -> None:
@@ -113,8 +127,8 @@ def _refuse_infinite(path: Path, bad: int, count: int) -> None:
         raise InputError(f"{path}: {bad} of {count} voxels are NaN or infinite; mend the image")
 
 
-def _inflated_bytes(path: Path, start: int = 0) -> int:
-    """Bytes that the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
+def _inflated(path: Path, start: int = 0) -> Iterator[bytes]:
+    """What the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
 
     Worth the time, about 3 s a gigabyte: ITK fills what it cannot unpack with whatever was in memory, and goes on.
     """
@@ -123,15 +137,16 @@ def _inflated_bytes(path: Path, start: int = 0) -> int:
         with path.open("rb") as file:
             file.seek(start)
             while chunk := file.read(1 << 16):
-                count += len(unpack.decompress(chunk))
+                part = unpack.decompress(chunk)
                 while unpack.eof and unpack.unused_data[:2] == b"\x1f\x8b":  # the next member, as bgzip writes them
                     chunk, unpack = unpack.unused_data, zlib.decompressobj(wbits=47)
-                    count += len(unpack.decompress(chunk))
+                    part += unpack.decompress(chunk)
+                count += len(part)
+                yield part
     except zlib.error as error:
         raise InputError(f"{path}: damaged, its compressed voxels do not unpack ({error}); copy it again") from error
     if not unpack.eof:
         raise InputError(f"{path}: truncated, its compressed voxels end after {count} bytes unpacked; copy it again")
-    return count
 
 
 def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
@@ -157,7 +172,7 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     if not compressed:
         _require_bytes(data_path, data_path.stat().st_size - start, needed)
     elif voxels:
-        _require_bytes(data_path, _inflated_bytes(data_path, start), needed)
+        _require_bytes(data_path, sum(map(len, _inflated(data_path, start))), needed)
     return _meta_spacing(fields) is not None
 
 
@@ -206,7 +221,7 @@ def _check_nrrd(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     if not spaced and not detached and needs_spacing:
         raise InputError(f"{path}: no spacings; the distance of voxels in mm is needed along every axis")
     if gzipped and not detached and voxels:
-        _inflated_bytes(path, start)
+        sum(map(len, _inflated(path, start)))  # raises where it is damaged
     return spaced
 
 
