@@ -52,9 +52,10 @@ class Volume:
         return 1 if self.voxels.ndim == 3 else self.voxels.shape[0]
 
     def to_image(self) -> sitk.Image:
-        """As SimpleITK has it; raises ValueError for several channels."""
-        if self.voxels.ndim != 3:
-            raise ValueError(f"voxels must be (D, H, W) to become one image, got {self.voxels.shape}; take a channel")
+        """As SimpleITK has it; several channels become the fourth axis of a 4-D image."""
+        if self.voxels.ndim == 4:
+            channels = [self.with_voxels(channel).to_image() for channel in self.voxels]
+            return channels[0] if len(channels) == 1 else sitk.JoinSeries(channels)
         voxels = self.voxels.astype(np.uint8) if self.voxels.dtype == bool else self.voxels
         image = sitk.GetImageFromArray(voxels)
         image.SetSpacing(self.spacing_mm[::-1])
@@ -128,8 +129,9 @@ def check_axes(path: Path, axes: np.ndarray) -> None:
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write `volume` compressed, beside its place first, then renamed; what was written is read back and compared.
 
-    The type follows the suffix: .mha, .nii.gz, .nii or .nrrd; .mhd is refused, its two files cannot be replaced at
-    once. Raises OSError where the folder cannot be written or the disk is full.
+    Several channels, voxels (C, D, H, W), become the fourth axis of a 4-D file. The type follows the suffix: .mha,
+    .nii.gz, .nii or .nrrd; .mhd is refused, its two files cannot be replaced at once. Raises OSError where the folder
+    cannot be written or the disk is full.
     """
     path = Path(path)
     if not path.name.endswith(WRITABLE):
@@ -139,7 +141,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
         with replacing(path) as partial:
             reserve(partial, volume.voxels.nbytes)
             sitk.WriteImage(image, str(partial), useCompression=True)
-            check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
+            check_header(partial, dims=(3, 4))  # truncated, yet read back as zeros: a mask would compare equal
             written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
             if not np.array_equal(written, sitk.GetArrayViewFromImage(image), equal_nan=True):
                 raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))

@@ -1,29 +1,18 @@
 """The flags by which a command is given a data set and workers."""
 
 import argparse
-from math import isfinite
 
 from mindvoxel.cli import common
 from mindvoxel.data.dataset import Dataset
 from mindvoxel.datasets.layouts import LAYOUTS, open_dataset
-from mindvoxel.volume import Vector
-
-
-def spacing(text: str) -> Vector:
-    """`3,0.8,0.8` as (z, y, x) in mm."""
-    try:
-        values = tuple(map(float, text.split(",")))
-    except ValueError:
-        values = ()
-    if len(values) != 3 or not all(isfinite(value) and value > 0 for value in values):
-        raise argparse.ArgumentTypeError(f"three lengths above 0 along z,y,x are needed, as 3,0.8,0.8, got {text!r}")
-    return values
 
 
 def add_data_flags(parser: common.Parser) -> None:
     parser.add_argument("--data", required=True, help="folder of the data set, or a CSV of image and label paths")
     parser.add_argument("--layout", default="auto", help=f"how it is laid out: auto, {', '.join(LAYOUTS)}")
-    parser.add_argument("--spacing_mm", type=spacing, help="z,y,x for images that know no spacing (default: refused)")
+    parser.add_argument(
+        "--spacing_mm", type=common.spacing, help="z,y,x for images that know no spacing (default: refused)"
+    )
 
 
 def add_worker_flags(parser: common.Parser) -> None:

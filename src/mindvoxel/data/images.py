@@ -17,6 +17,17 @@ def is_picture(path: Path) -> bool:
     return path.name.lower().endswith(PICTURES)
 
 
+def suffix_of(path: str | Path) -> str:
+    """`Case00.nii.gz` -> `.nii.gz`; of a file that is no image: nothing."""
+    name = Path(path).name
+    return next((name[-len(s) :] for s in IMAGES if name.lower().endswith(s)), "")
+
+
+def name_of(path: str | Path) -> str:
+    """File name without its image suffix: `Case00.nii.gz` -> `Case00`."""
+    return Path(path).name.removesuffix(suffix_of(path))
+
+
 def read_channels(path: str | Path, spacing_mm: Vector | None = None, dtype=None) -> Volume:
     """Read an image file: voxels (C, D, H, W), as stored or as `dtype`.
 
@@ -50,7 +61,8 @@ def _read(path: Path, spacing_mm: Vector | None, dtype, voxels: bool) -> Volume:
             refuse_alpha(path, components)
         if voxels:
             image = reader.Execute()
-            stored = np.array(sitk.GetArrayViewFromImage(image), dtype)
+            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite below
+                stored = np.array(sitk.GetArrayViewFromImage(image), dtype)
         else:
             stored = _no_voxels(reader)
     if components > 1:
