@@ -27,7 +27,8 @@ def verify_data(argv: Sequence[str]) -> None:
         num_workers=choose_workers(args.workers, predicted_bytes(dataset)),
         allow_empty=args.allow_empty,
     )
-    report.log()
+    for line in report.lines():
+        LOGGER.info(line)
     if args.output:
         report.write(args.output)
     report.require_none(args.data)

@@ -83,35 +83,31 @@ def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | 
     for path in case.images:
         with _noting(faults):
             volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
-    before = len(faults)
-    for path, volume in volumes[1:]:
-        with _noting(faults):
-            check_same_grid(volumes[0][1], volume, (str(volumes[0][0]), str(path)), TOLERANCE_MM)
     for path, volume in volumes:
-        for number, channel in enumerate(volume.voxels):
-            faults += _voxel_faults(path, number if len(volume.voxels) > 1 else None, channel)
+        faults += _constant_channels(path, volume)
     if len(volumes) < len(case.images):
         return None
-    num_channels = sum(len(volume.voxels) for _, volume in volumes)
+    num_channels = sum(volume.num_channels for _, volume in volumes)
     if num_channels != len(dataset.channels):
         faults.append(
-            f"{case.image}: {num_channels} channels in {len(case.images)} files, where the data set declares "
+            f"channels found: {num_channels} ({', '.join(path.name for path in case.images)}); the data set declares "
             f"{len(dataset.channels)} ({', '.join(dataset.channels)})"
         )
-    first = volumes[0][1]
-    if len(volumes) == 1 or len(faults) > before:
+    (first_path, first), *others = volumes
+    before = len(faults)
+    for path, volume in others:
+        with _noting(faults):
+            check_same_grid(first, volume, (str(first_path), str(path)), TOLERANCE_MM)
+    if not others or len(faults) > before:
         return first
     return first.with_voxels(np.concatenate([volume.voxels for _, volume in volumes]))
 
 
-def _voxel_faults(path: Path, number: int | None, channel: np.ndarray) -> list[str]:
-    low, high = float(channel.min()), float(channel.max())
-    where = f"{path}" if number is None else f"{path}, channel {number}"
-    if not np.isfinite([low, high]).all():
-        return [f"{where}: values beyond 3.4e38, which float32 does not hold; rescale the image"]
-    if low == high:
-        return [f"{where}: constant, every voxel is {low:g}; an image with some contrast is needed"]
-    return []
+def _constant_channels(path: Path, volume: Volume) -> Iterator[str]:
+    for number, channel in enumerate(volume.voxels):
+        if channel.min() == channel.max():
+            where = f"{path}, channel {number}" if volume.num_channels > 1 else f"{path}"
+            yield f"{where}: constant, every voxel is {channel.flat[0]:g}; an image with some contrast is needed"
 
 
 def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list[str]) -> Volume | None:

@@ -16,7 +16,7 @@ from mindvoxel.data.fingerprint import Fingerprint, combine, sample_size_of
 from mindvoxel.data.workers import run_cases
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
-from mindvoxel.log import LOGGER, progress
+from mindvoxel.log import progress
 
 _MOST_VOXELS = 2**30  # of a case at the data set's spacing: what is larger has its spacing in another unit
 _ODD_SPACING = 10.0  # times the median, or a part of it
@@ -48,22 +48,19 @@ class Report:
     label_voxels: dict[str, dict[int, int]]
     fingerprint: Fingerprint | None
 
-    def log(self) -> None:
+    def lines(self) -> Iterator[str]:
         """A table of the label values, then every warning and every fault, a line each."""
-        for line in _table(self.dataset, self.label_voxels):
-            LOGGER.info(line)
-        for kind, entries in (("warning", self.warnings), ("fault", self.faults)):
-            for entry in entries:
-                LOGGER.warning("%s: %s", kind, entry)
+        yield from _table(self.dataset, self.label_voxels)
+        yield from (f"warning: {warning}" for warning in self.warnings)
+        yield from (f"fault: {fault}" for fault in self.faults)
 
     def require_none(self, where: str | Path) -> None:
         """Raise InputError, with how many, where there are faults; `where` names the data set."""
         if self.faults:
-            cases = len({fault.case for fault in self.faults} - {None})
-            raise InputError(
-                f"{where}: {len(self.faults)} faults, in {cases} of {len(self.dataset.cases)} cases, are listed "
-                "above; mend them before you train"
-            )
+            num_cases = len({fault.case for fault in self.faults} - {None})
+            many = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+            within = f" in {num_cases} of {len(self.dataset.cases)} cases" if num_cases else ""
+            raise InputError(f"{where}: {many}{within}, listed above; mend the data set, or leave such cases out")
 
     def write(self, path: str | Path) -> None:
         """The report as JSON."""
@@ -152,8 +149,8 @@ def _odd_spacings(examined: list[Examined]) -> tuple[list[Fault], list[Fault]]:
         shape = [round(n * s / m) for n, s, m in zip(one.shape, one.spacing_mm, median, strict=True)]
         factors = np.array(one.spacing_mm) / median
         text = (
-            f"spacing (z, y, x) of {_triple(one.spacing_mm)} mm where the median case has {_triple(median)}: resampled "
-            f"to that, its shape {one.shape} becomes {tuple(shape)}; is its spacing right?"
+            f"spacing (z, y, x) of {_triple(one.spacing_mm)} mm where the median case has {_triple(median)} mm: "
+            f"resampled to that, its shape {one.shape} becomes {tuple(shape)}; is its spacing right?"
         )
         if min(shape) < 1 or prod(shape) > _MOST_VOXELS:
             faults.append(Fault(one.case, text))
