@@ -27,8 +27,7 @@ def verify_data(argv: Sequence[str]) -> None:
         num_workers=choose_workers(args.workers, predicted_bytes(dataset)),
         allow_empty=args.allow_empty,
     )
-    for line in report.lines():
-        LOGGER.info(line)
+    report.log()
     if args.output:
         report.write(args.output)
     report.require_none(args.data)

@@ -16,10 +16,10 @@ from mindvoxel.data.fingerprint import Fingerprint, combine, sample_size_of
 from mindvoxel.data.workers import run_cases
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
-from mindvoxel.log import progress
+from mindvoxel.log import LOGGER, progress
 
-_MOST_VOXELS = 2**30  # of a case at the data set's spacing: what is larger has its spacing in another unit
-_ODD_SPACING = 10.0  # times the median, or a part of it
+_MOST_VOXELS = 2**30  # of a case at the spacing of the median case; more would fill the memory
+_OTHER_UNIT, _ODD_SPACING = 100.0, 10.0  # times the median, or a part of it
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Report:
         yield from _table(self.dataset, self.label_voxels)
         yield from (f"warning: {warning}" for warning in self.warnings)
         yield from (f"fault: {fault}" for fault in self.faults)
+
+    def log(self) -> None:
+        """Log `lines`."""
+        for line in self.lines():
+            LOGGER.info(line)
 
     def require_none(self, where: str | Path) -> None:
         """Raise InputError, with how many, where there are faults; `where` names the data set."""
@@ -146,15 +151,16 @@ def _odd_spacings(examined: list[Examined]) -> tuple[list[Fault], list[Fault]]:
     median = np.median([one.spacing_mm for one in known], axis=0)
     faults, warnings = [], []
     for one in known:
-        shape = [round(n * s / m) for n, s, m in zip(one.shape, one.spacing_mm, median, strict=True)]
         factors = np.array(one.spacing_mm) / median
+        apart = max(factors.max(), 1 / factors.min())
+        shape = [max(round(n * factor), 1) for n, factor in zip(one.shape, factors, strict=True)]
         text = (
             f"spacing (z, y, x) of {_triple(one.spacing_mm)} mm where the median case has {_triple(median)} mm: "
             f"resampled to that, its shape {one.shape} becomes {tuple(shape)}; is its spacing right?"
         )
-        if min(shape) < 1 or prod(shape) > _MOST_VOXELS:
+        if apart >= _OTHER_UNIT or prod(shape) > _MOST_VOXELS:
             faults.append(Fault(one.case, text))
-        elif factors.max() >= _ODD_SPACING or factors.min() <= 1 / _ODD_SPACING:
+        elif apart >= _ODD_SPACING:
             warnings.append(Fault(one.case, text))
     return faults, warnings
 
