@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from mindvoxel.cli import main as mindvoxel
+from mindvoxel.datasets.convert import convert
+from mindvoxel.datasets.layouts import open_dataset
 from mindvoxel.volume import Volume, read_volume, write_volume
 from tests.conftest import SHARED
 
@@ -105,11 +107,27 @@ def test_flags(command, data, flags, said):
     assert said in err[0]
 
 
-def test_a_missing_file_is_told_with_what_was_looked_for(command, data):
-    (data / "labelsTr" / "box_1.nii.gz").unlink()
-    status, _, err = command("--data", data, "--workers", 0)
+def test_missing_files_are_told_beside_all_other_faults(command, data):
+    label = data / "labelsTr" / "box_1.nii.gz"
+    label.rename(data / "labelsTr" / "box_1_0000.nii.gz")
+    image = data / "imagesTr" / "box_0.nii.gz"
+    image.write_bytes(image.read_bytes()[:-40])
+    status, out, err = command("--data", data, "--workers", 0)
     assert status == 2
-    assert "box_1.nii.gz" in err[0]
+    assert "2 faults in 2 of 2 cases" in err[0]
+    assert out[-2].startswith(f"fault: case box_0: {image}: truncated")
+    assert out[-1] == f"fault: case box_1: {label}: no such file; found box_0.nii.gz, box_1_0000.nii.gz"
+
+
+@pytest.mark.parametrize("layout", ["msd", "nnunet_v1", "nnunet_v2", "csv", "promise12"])
+def test_missing_files_in_every_layout(command, data, tmp_path, layout):
+    convert(open_dataset(data), tmp_path / "other", layout)
+    label = open_dataset(tmp_path / "other", layout).cases[1].label
+    label.unlink()
+    status, out, err = command("--data", tmp_path / "other", "--layout", layout, "--workers", 0)
+    assert status == 2
+    assert "1 fault in 1 of 2 cases" in err[0]
+    assert f"{label}: no such file; found " in out[-1]
 
 
 def test_the_edge_cases_each_get_their_sentence(command, data):

@@ -289,6 +289,12 @@ def test_a_file_that_two_cases_share(dataset):
     assert fault == Fault("case1", f"{shared}: belongs to case case0 as well; give each case its own files")
 
 
+def test_a_test_case_whose_image_lacks(dataset, tmp_path):
+    later = Case("later", (tmp_path / "later.nii.gz",), None)
+    (fault,) = verify(replace(dataset, test_cases=(later,)), num_workers=0).faults
+    assert fault == Fault("later", f"{tmp_path / 'later.nii.gz'}: no such file, of a test case")
+
+
 # What is told and is no fault
 
 

@@ -22,6 +22,6 @@ def add_worker_flags(parser: common.Parser) -> None:
     )
 
 
-def open_data(args: argparse.Namespace) -> Dataset:
+def open_data(args: argparse.Namespace, check_files: bool = True) -> Dataset:
     """The data set that the flags of add_data_flags name."""
-    return open_dataset(args.data, args.layout, args.spacing_mm)
+    return open_dataset(args.data, args.layout, args.spacing_mm, check_files=check_files)

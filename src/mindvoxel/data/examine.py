@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from math import prod
 from pathlib import Path
 
@@ -78,11 +79,21 @@ def _noting(faults: list[str]) -> Iterator[None]:
         faults.append(f"{error.filename}: {error.strerror}; make it readable")
 
 
+def require_file(path: Path) -> None:
+    """Raise InputError, with the names beside it that come near, unless `path` is a file."""
+    if not path.is_file():
+        here = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, here, n=2, cutoff=0.5)
+        hint = f"found {', '.join(near)}" if near else "no name there comes near" if here else "nor its folder"
+        raise InputError(f"{path}: no such file; {hint}")
+
+
 def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | None:
     """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like."""
     volumes: list[tuple[Path, Volume]] = []
     for path in case.images:
         with _noting(faults):
+            require_file(path)
             volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
     for path, volume in volumes:
         faults += _constant_channels(path, volume)
@@ -117,6 +128,7 @@ def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list
         return None
     label = None
     with _noting(faults):
+        require_file(case.label)
         label = read_label(case, dataset.spacing_mm)
         if image is not None:
             check_same_grid(image, label, (str(case.image), str(case.label)), TOLERANCE_MM)

@@ -92,7 +92,8 @@ def verify(dataset: Dataset, *, num_workers: int, allow_empty: bool = False) -> 
     label_voxels = {one.case: one.label_voxels for one in examined if one.label_voxels is not None}
     odd_faults, odd_warnings = _odd_spacings(examined)
     faults = [
-        *_faults_of(dataset),
+        *_case_list_faults(dataset),
+        *_declaration_faults(dataset),
         *(Fault(one.case, sentence) for one in examined for sentence in one.faults),
         *odd_faults,
     ]
@@ -107,7 +108,7 @@ def verify(dataset: Dataset, *, num_workers: int, allow_empty: bool = False) -> 
     return Report(dataset, tuple(faults), tuple(warnings), label_voxels, fingerprint)
 
 
-def _faults_of(dataset: Dataset) -> Iterator[Fault]:
+def _case_list_faults(dataset: Dataset) -> Iterator[Fault]:
     if not dataset.cases:
         yield Fault(None, "no labelled case")
     for name, count in Counter(case.case for case in dataset.cases).items():
@@ -119,6 +120,13 @@ def _faults_of(dataset: Dataset) -> Iterator[Fault]:
             other = users.setdefault(path, case.case)
             if other != case.case:
                 yield Fault(case.case, f"{path}: belongs to case {other} as well; give each case its own files")
+    for case in dataset.test_cases:
+        for path in case.images:
+            if not path.is_file():
+                yield Fault(case.case, f"{path}: no such file, of a test case")
+
+
+def _declaration_faults(dataset: Dataset) -> Iterator[Fault]:
     values = Counter(dataset.labels.values())
     for value in sorted(value for value, count in values.items() if count > 1):
         names = ", ".join(name for name, v in dataset.labels.items() if v == value)
