@@ -212,6 +212,8 @@ def test_other_files_are_refused(tmp_path):
     refused(tmp_path / "a.txt", "unknown image type; one of .mhd")
     for name in ("b.png", "b.jpg", "b.bmp", "b.tif", "b.nii.gz", "b.mha", "b.nrrd"):
         refused(tmp_path / name, "no such file", spacing_mm=SPACING)
+    sitk.WriteImage(sitk.Image([4, 3, 2], sitk.sitkComplexFloat32), str(tmp_path / "d.nii.gz"))
+    refused(tmp_path / "d.nii.gz", "complex values; save their magnitude")
     sitk.WriteImage(sitk.Image([4, 3, 2, 2], sitk.sitkVectorUInt8, 2), str(tmp_path / "c.mha"))
     refused(tmp_path / "c.mha", "4-D image of size 4×3×2×2 with 2 values a voxel")
 

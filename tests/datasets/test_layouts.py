@@ -86,7 +86,7 @@ def test_nnunet_v2_lists_its_folders(tmp_path):
 def test_nnunet_v2_may_list_its_files_wherever_they_are(tmp_path):
     root = folder(tmp_path / "set", ["../else/a1.nrrd", "../else/a2.nrrd", "l/a.nrrd"])
     listed = {"a": {"images": ["../else/a1.nrrd", str(tmp_path / "else" / "a2.nrrd")], "label": "l/a.nrrd"}}
-    folder(root, [], V2 | {"dataset": listed})
+    folder(root, [], V2 | {"dataset": listed, "numTraining": 1})
     (found,) = open_dataset(root).cases
     assert [p.resolve().name for p in found.images] == ["a1.nrrd", "a2.nrrd"]
     assert found.label == root / "l" / "a.nrrd"
@@ -290,5 +290,5 @@ def test_what_is_no_data_set(tmp_path):
         refused(tmp_path, "dataset.json: no such file", layout=layout)
     refused(tmp_path, "cases.csv: no such file", layout="csv")
     refused(tmp_path, "img: no such folder", layout="promise12")
-    refused(folder(tmp_path / "v2", [], V2), "imagesTr", "numTraining is 2")
+    refused(folder(tmp_path / "v2", [], V2), "numTraining is 2, and there are 0 training cases")
     refused(folder(tmp_path / "v0", [], V2 | {"numTraining": 0}), "no image in it")
