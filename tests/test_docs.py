@@ -14,6 +14,7 @@ PAGES = [
     ("vnet/README.md", "vnet/README_CN.md"),
     ("docs/en/cpu.md", "docs/zh/cpu.md"),
     ("docs/en/datasets.md", "docs/zh/datasets.md"),
+    ("docs/en/verify.md", "docs/zh/verify.md"),
 ]
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
