@@ -1,12 +1,14 @@
 """From a fingerprint to a plan, by the rules of nnU-Net v2, nnU-Net v1 or NVIDIA nnU-Net."""
 
+from functools import partial
+
 from mindvoxel.data.dataset import Dataset
 from mindvoxel.data.fingerprint import Fingerprint
 from mindvoxel.data.plan import Plan
-from mindvoxel.data.planning import nnunet_v2
+from mindvoxel.data.planning import nnunet, nnunet_v1, nnunet_v2
 from mindvoxel.errors import InputError
 
-PLANNERS = {"nnunet_v2": nnunet_v2.plan}
+PLANNERS = {system.name: partial(nnunet.plan, system) for system in (nnunet_v2.SYSTEM, nnunet_v1.SYSTEM)}
 
 
 def make_plan(
