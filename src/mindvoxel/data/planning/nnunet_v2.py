@@ -31,20 +31,22 @@ def size(
     density = 1 / spacing_mm
     edges = density * (START_EDGE[dim] ** dim / np.prod(density)) ** (1 / dim)
     start = [min(round(edge), n) for edge, n in zip(edges, median, strict=True)]
+    net = sizing.shrink_to_fit(
+        start,
+        median,
+        lambda patch: derive(spacing_mm, patch),
+        lambda net: patches_that_fit(net, demand) >= MIN_BATCH,
+    )
+    return net, batch_size(patches_that_fit(net, demand), net, voxels, demand)
+
+
+def patches_that_fit(net: Topology, demand: Demand) -> float:
+    """Into the memory, by what their feature maps hold."""
+    dim = len(net.patch_size)
+    widths = topology.filters(len(net.strides), BASE_FILTERS, MAX_FILTERS[dim])
     reference, reference_batch = REFERENCE[dim]
-
-    def room(net: Topology) -> float:
-        """Patches that fit."""
-        return reference * demand.memory / cost(net, demand.num_classes) * reference_batch
-
-    net = sizing.shrink_to_fit(start, median, lambda patch: derive(spacing_mm, patch), lambda net: room(net) >= 2)
-    return net, batch_size(room(net), net, voxels, demand)
-
-
-def cost(net: Topology, num_classes: int) -> int:
-    """Values in the feature maps of one patch."""
-    widths = topology.filters(len(net.strides), BASE_FILTERS, MAX_FILTERS[len(net.patch_size)])
-    return topology.feature_map_voxels(net, widths, num_classes)
+    maps = topology.feature_map_voxels(net, widths, demand.num_classes)
+    return reference * demand.memory / maps * reference_batch
 
 
 def batch_size(room: float, net: Topology, voxels: float, demand: Demand) -> int:
