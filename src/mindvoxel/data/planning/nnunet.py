@@ -133,5 +133,5 @@ def configuration(
         kernels=net.kernels,
         filters=filters(len(net.strides), BASE_FILTERS, max_filters[dim]),
         preprocessing=preprocessing,
-        dummy_2d=dim == 3 and max(net.patch_size) / net.patch_size[0] > sizing.ANISOTROPY,
+        dummy_2d=dim == 3 and sizing.is_shallow(net.patch_size),
     )

@@ -105,3 +105,8 @@ def coarser(spacing_mm: np.ndarray, factor: float) -> np.ndarray:
 def uses_mask(fingerprint: Fingerprint) -> bool:
     """Whether scans are mostly black around what was cropped out, as brains without skull are."""
     return fingerprint.size_after_crop < MASK_BELOW
+
+
+def is_shallow(patch_size: Sequence[int]) -> bool:
+    """Whether a patch is so much longer than deep that it is augmented slice by slice."""
+    return max(patch_size) / patch_size[0] > ANISOTROPY
