@@ -107,7 +107,7 @@ class Plan:
 
 def write_plan(path: str | Path, plan: Plan) -> None:
     """Write plan.json whole or not at all."""
-    write_text(path, json.dumps(asdict(plan), indent=1) + "\n")
+    write_text(path, _laid_out(plan_to_json(plan)) + "\n")
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -120,6 +120,22 @@ def read_plan(path: str | Path) -> Plan:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: no JSON ({error}); mend it, or write it anew with mindvoxel plan") from error
     return plan_from_json(values, str(path))
+
+
+def _laid_out(value, indent: str = "") -> str:
+    """JSON with an object's keys on lines of their own and lists of numbers on one line, to be edited by hand."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{json.dumps(key)}: {_laid_out(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return "[\n" + ",\n".join(inner + _laid_out(part, inner) for part in value) + f"\n{indent}]"
+    return json.dumps(value)
+
+
+def plan_to_json(plan: Plan) -> dict:
+    """The plan as JSON holds it, tuples as lists."""
+    return json.loads(json.dumps(asdict(plan)))
 
 
 def plan_from_json(values: dict, where: str) -> Plan:

@@ -1,11 +1,10 @@
 """Changes to a plan, with all that must follow from them (what change_bs.py does in the UNet++ flow, and more)."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import product
 
-from mindvoxel.data.plan import Configuration, Plan, plan_from_json
+from mindvoxel.data.plan import Configuration, Plan, plan_from_json, plan_to_json
 from mindvoxel.data.planning import SYSTEMS, nvidia, sizing, topology
 from mindvoxel.data.planning.nnunet import BASE_FILTERS
 from mindvoxel.data.planning.topology import Derive, Topology, filters
@@ -33,7 +32,7 @@ def change_plan(plan: Plan, configuration: str, **changes) -> Plan:
     if {"patch_size", "spacing_mm"} & changes.keys():
         new = _rederived(plan.planner, old, new, configuration)
     changed = replace(plan, configurations=plan.configurations | {configuration: new})
-    return plan_from_json(json.loads(json.dumps(asdict(changed))), "plan")
+    return plan_from_json(plan_to_json(changed), "plan")
 
 
 def _check_lengths(old: Configuration, new: Configuration, name: str) -> None:
