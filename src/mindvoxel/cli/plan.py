@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def plan(argv: Sequence[str]) -> None:
     args = _parser().parse_args(argv)
     changes = {key: getattr(args, key) for key in CHANGEABLE if getattr(args, key) is not None}
-    making = [key for key in _MAKING if getattr(args, key)]
+    making = [key for key in _MAKING if getattr(args, key) is not None]
     if changes and making:
         raise InputError(
             f"--{making[0]} makes a plan anew, --{next(iter(changes))} changes one; give them one at a time"
@@ -57,7 +57,9 @@ def _parser() -> common.Parser:
     making.add_argument(
         "--task", help="NVIDIA's table, 01 to 10 (default: by the data set's name, if it is one of them)"
     )
-    making.add_argument("--overwrite", action="store_true", help="replace a plan that is there and differs")
+    making.add_argument(
+        "--overwrite", action="store_true", default=None, help="replace a plan that is there and differs"
+    )
     changing = parser.add_argument_group("changing a plan")
     changing.add_argument("--configuration", help="which one to change (default: 3d_fullres)")
     changing.add_argument("--batch_size", type=int, help="patches a step")
@@ -85,18 +87,31 @@ def _values(text: str, kind: type) -> tuple:
 
 def _make(path: Path, args: argparse.Namespace) -> None:
     fingerprint = read_fingerprint(path.parent / "fingerprint.json")
-    made = make_plan(
-        fingerprint, _read_dataset(path.parent / "dataset.json"), args.planner or "nnunet_v2", args.memory_gb, args.task
-    )
-    old = None
-    if path.exists() and not args.overwrite:
-        old = read_plan(path)
-        if old != made:
-            raise InputError(f"{path}: another plan is there ({_first_change(old, made)}); --overwrite replaces it")
+    dataset = _read_dataset(path.parent / "dataset.json")
+    made = make_plan(fingerprint, dataset, args.planner or "nnunet_v2", args.memory_gb, args.task)
+    old = _plan_there(path, args.overwrite)
+    if old is not None and old != made and not args.overwrite:
+        raise InputError(f"{path}: another plan is there, {_differing(old, made)} differs; --overwrite replaces it")
     write_plan(path, made)
     LOGGER.info("%s: %s", path, "unchanged" if old == made else "written")
     for line in table(made):
         LOGGER.info("%s", line)
+    for name in made.configurations:
+        if old is not None and name in old.configurations:
+            _tell_staleness(old, made, name)
+
+
+def _plan_there(path: Path, overwrite: bool) -> Plan | None:
+    """The plan that is there, if any; one that cannot be read stands in the way only where it is to be kept."""
+    if not path.exists():
+        return None
+    try:
+        return read_plan(path)
+    except InputError as error:
+        if not overwrite:
+            raise
+        LOGGER.warning("replaced, though it cannot be read: %s", error)
+        return None
 
 
 def _read_dataset(path: Path) -> Dataset:
@@ -109,15 +124,9 @@ def _read_dataset(path: Path) -> Dataset:
     return dataset_from_json(values, str(path))
 
 
-def _first_change(old: Plan, new: Plan) -> str:
-    for field in fields(Plan):
-        a, b = getattr(old, field.name), getattr(new, field.name)
-        if a != b and field.name == "configurations":
-            names = [name for name in dict.fromkeys((*a, *b)) if a.get(name) != b.get(name)]
-            return f"{names[0]} differs"
-        if a != b:
-            return f"{field.name} differs"
-    raise ValueError("the plans are equal")
+def _differing(old: Plan, new: Plan) -> str:
+    names = [field.name for field in fields(Plan) if getattr(old, field.name) != getattr(new, field.name)]
+    return ", ".join(names)
 
 
 def _change(path: Path, name: str, changes: dict) -> None:
@@ -128,6 +137,10 @@ def _change(path: Path, name: str, changes: dict) -> None:
     LOGGER.info("%s: %s %s", path, name, "changed" if rows else "is as it was")
     for line in aligned(rows):
         LOGGER.info("%s", line)
+    _tell_staleness(old, new, name)
+
+
+def _tell_staleness(old: Plan, new: Plan, name: str) -> None:
     reason = difference(preprocessing_key(old, name), preprocessing_key(new, name))
     if reason is None:
         LOGGER.info("%s: cases that are preprocessed already stay good", name)

@@ -57,7 +57,7 @@ PLAN: dict[str, Rule] = {
             and 0 in v.values()
         ),
     ),
-    "axes": ("0, 1 and 2 in some order", lambda v: isinstance(v, list) and v in _ORDERS),
+    "axes": ("0, 1 and 2 in some order", lambda v: _all(v, lambda n: is_whole(n, 0), (3,)) and sorted(v) == [0, 1, 2]),
     "intensities": ("a list of objects", lambda v: isinstance(v, list) and all(isinstance(e, dict) for e in v)),
     "configurations": (
         "an object with one configuration or more, whose names have letters, digits, _, . and - only",
@@ -69,7 +69,6 @@ PLAN: dict[str, Rule] = {
     ),
     "version": (f"{VERSION}", lambda v: type(v) is int and v == VERSION),
 }
-_ORDERS = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]]
 INTENSITY: dict[str, Rule] = {
     "mean": _NUMBER,
     "sd": _NOT_BELOW_0,

@@ -1,5 +1,6 @@
 """Changes to a plan, with all that must follow from them (what change_bs.py does in the UNet++ flow, and more)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -42,7 +43,7 @@ def _check_lengths(old: Configuration, new: Configuration, name: str) -> None:
             continue
         if getattr(old, key) is None:
             raise InputError(f"--{key} cannot be set: {name} of this planner does not resample")
-        if len(value) != old.dim or not all(n > 0 for n in value):
+        if len(value) != old.dim or not all(0 < n < math.inf for n in value):
             shown = ",".join(map(str, value))
             raise InputError(f"--{key} must be {old.dim} values above 0 for {name}, got {shown}")
 
