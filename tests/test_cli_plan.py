@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -61,6 +62,14 @@ def test_a_plan_is_made_and_shown(folder, run):
     assert (plan.planner, plan.memory_gb) == ("nnunet_v2", 8)
     assert "3d_fullres     40,56,40" in said
     assert "unchanged" in run()
+
+
+def test_the_page_s_commands_one_after_the_other(run):
+    page = (Path(__file__).parents[1] / "docs" / "en" / "planning.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^mindvoxel plan --data OUT ?(.*)$", page, re.MULTILINE)
+    assert len(commands) == 5
+    for words in commands:
+        run(*words.split())
 
 
 def test_another_plan_is_replaced_only_when_asked(folder, run, refused):
