@@ -156,6 +156,15 @@ def test_2d_images_get_a_2d_plan_wherever_their_one_slice_lies(made_up, planner,
 
 
 @pytest.mark.parametrize("planner", BOTH)
+def test_a_low_resolution_keeps_one_voxel_along_every_axis(made_up, planner):
+    """All axes grow coarser alike; three slices become a third of one."""
+    plan = make_plan(made_up.equal((3, 9000, 9000), (1, 1, 1), 20), made_up.dataset(), planner)
+    low = plan.configurations["3d_lowres"]
+    assert 3 / low.spacing_mm[0] < 0.5
+    assert low.median_shape[0] == low.patch_size[0] == 1
+
+
+@pytest.mark.parametrize("planner", BOTH)
 def test_more_memory_makes_larger_patches(made_up, planner):
     prints = made_up.equal((300, 400, 500), (1, 1, 1), 50)
     voxels = [

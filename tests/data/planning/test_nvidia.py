@@ -136,3 +136,9 @@ def test_collected_2d_images(made_up):
     assert list(plan.configurations) == ["2d"]
     assert plan.axes == (2, 0, 1)
     assert plan.configurations["2d"].patch_size == (320, 224)
+
+
+def test_median_shape_is_cut_off_to_one_voxel_at_least(made_up):
+    """Half a voxel, and 35.75."""
+    plan = make_plan(made_up.equal((1, 143, 64), (0.5, 0.25, 1), 4), made_up.dataset(), "nvidia", task="04")
+    assert plan.configurations["3d_fullres"].median_shape == (1, 35, 64)
