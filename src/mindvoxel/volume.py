@@ -2,6 +2,9 @@
 
 import errno
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -44,6 +47,10 @@ class Volume:
         """(D, H, W), without channels."""
         return self.voxels.shape[-3:]
 
+    @property
+    def num_channels(self) -> int:
+        return 1 if self.voxels.ndim == 3 else self.voxels.shape[0]
+
     def to_image(self) -> sitk.Image:
         """As SimpleITK has it; raises ValueError for several channels."""
         if self.voxels.ndim != 3:
@@ -80,15 +87,22 @@ def read_volume(path: str | Path) -> Volume:
     check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    try:
+    with itk_errors(path):
         reader.ReadImageInformation()
         _check_information(path, reader)
         volume = Volume.from_image(reader.Execute())
-    except RuntimeError as error:  # SimpleITK's own error: its last line says why
-        reason = " ".join(str(error).rpartition("ERROR:")[2].split())
-        raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
     require_finite(path, volume.voxels)
     return volume
+
+
+@contextmanager
+def itk_errors(path: Path) -> Iterator[None]:
+    """SimpleITK's own errors while it reads `path` as one InputError: its last line says why."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = re.sub(r"\(0x\w+\)", "", " ".join(str(error).rpartition("ERROR:")[2].split()))
+        raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -99,7 +113,11 @@ def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
         raise InputError(f"{path}: {reader.GetNumberOfComponents()} values a voxel; an image with one is needed")
     if not all(s > 0 for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    axes = np.array(reader.GetDirection()).reshape(3, 3)
+    check_axes(path, np.array(reader.GetDirection()).reshape(3, 3))
+
+
+def check_axes(path: Path, axes: np.ndarray) -> None:
+    """Raise InputError unless the direction cosines `axes` (3, 3) are orthonormal."""
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise InputError(
             f"{path}: its axes are not at right angles (direction {' '.join(f'{a:g}' for a in axes.ravel())}); "
