@@ -42,16 +42,17 @@ def score_case(
 ) -> list[dict[str, str | float]]:
     """All metrics of one case, a row for each label, by this project's own convention.
 
-    pred, truth: volumes of whole numbers on one grid; labels: name -> value of a class, or values of a region. `outcome`
-    of a row is "scored", "missed" (in the truth only), "false" (in the prediction only) or "empty" (in neither: every
-    metric is NaN). Distances in mm, volumes in ml. lesions: count them, too. Raises InputError where the two grids
-    differ.
+    pred, truth: volumes of whole numbers on one grid; labels: name -> value of a class, or values of a region.
+    `outcome` of a row is "scored", "missed" (in the truth only), "false" (in the prediction only) or "empty" (in
+    neither: every metric is NaN). Distances in mm, volumes in ml. lesions: count them, too. Raises InputError where
+    the two grids differ.
     """
     check_same_grid(truth, pred, (f"the truth of {case}", f"the prediction of {case}"))
     rows = []
     for name, value in labels.items():
         masks = mask_of(pred.voxels, value), mask_of(truth.voxels, value)
-        row = {"case": case, "label": name, "kind": "region" if isinstance(value, tuple) else "class"}
+        kind = "region" if isinstance(value, tuple) else "class"
+        row = {"case": case, "label": name, "kind": kind, "convention": "mindvoxel"}
         row |= _score_label(*masks, truth.spacing_mm, nsd_tolerance_mm, num_threads)
         rows.append(row | (_score_lesions(*masks) if lesions else {}))
     return rows
@@ -136,20 +137,24 @@ def _summarise_label(part: pd.DataFrame, metrics: list[str]) -> dict:
 
 
 def write_report(folder: str | Path, rows: list[dict[str, str | float]], meta: dict) -> None:
-    """Write `rows` to folder/metrics.csv, and their summary with `meta` to folder/summary.json (NaN as null).
+    """Write `rows` to folder/metrics.csv, and their summary with `meta` to folder/summary.json.
 
     Each file is written beside its place, then renamed. Raises OSError where the folder cannot be written.
     """
-    write_tables(folder, rows, {"meta": meta, **summarise(rows)})
-
-
-def write_tables(folder: str | Path, rows: list[dict], summary: dict) -> None:
-    """Write `rows` to folder/metrics.csv and `summary` to folder/summary.json (NaN as null), whole or not at all."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_strict(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_text(folder / "summary.json", text)
-    write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
+    write_summary(folder / "summary.json", {"meta": meta, **summarise(rows)})
+    write_rows(folder / "metrics.csv", rows)
+
+
+def write_rows(path: str | Path, rows: list[dict]) -> None:
+    """Write rows as CSV; NaN is an empty cell."""
+    write_text(path, pd.DataFrame(rows).to_csv(index=False))
+
+
+def write_summary(path: str | Path, summary: dict) -> None:
+    """Write a summary as strict JSON; NaN is null."""
+    write_text(path, json.dumps(_strict(summary), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _strict(value: object) -> object:
