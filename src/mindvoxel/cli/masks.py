@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
-import numpy as np
-
 from mindvoxel.data.dataset import Case, image_header, read_label
+from mindvoxel.data.fingerprint import count_values
 from mindvoxel.data.images import IMAGES
 from mindvoxel.data.plan import read_plan
 from mindvoxel.errors import InputError
@@ -128,19 +128,11 @@ def parse_regions(text: str | None, classes: dict[str, Value]) -> dict[str, Valu
     return regions
 
 
-def count_values(voxels: np.ndarray) -> dict[int, int]:
-    """Value -> number of voxels of an int16 array, slice by slice so that it takes little memory."""
-    total = np.zeros(1 << 16, np.int64)
-    for plane in voxels:
-        total += np.bincount(plane.ravel().astype(np.int32) + (1 << 15), minlength=1 << 16)
-    return {int(index) - (1 << 15): int(total[index]) for index in np.flatnonzero(total)}
-
-
 def peak_bytes(pairs: list[Pair], spacing_mm: Vector | None) -> int:
     """Memory that the largest case takes, by its header; the largest file stands for the largest case."""
     largest = max((pair.truth for pair in pairs), key=lambda path: path.stat().st_size)
     shape = image_header(Case(largest.name, (largest,), None), spacing_mm).shape
-    return int(np.prod(shape, dtype=np.int64)) * _BYTES_PER_VOXEL
+    return prod(shape) * _BYTES_PER_VOXEL
 
 
 def values_in(pair: Pair, tell: Callable[[str], None], *, spacing_mm: Vector | None) -> set[int]:
@@ -169,7 +161,7 @@ def score_pair(pair: Pair, tell: Callable[[str], None], *, scoring: Scoring) -> 
     truth = _read(pair.truth, scoring.spacing_mm)
     _require_known(pair.truth, truth, scoring.values)
     if pair.pred is None:
-        pred = truth.with_voxels(np.zeros_like(truth.voxels))
+        pred = truth.with_voxels(0 * truth.voxels)
     else:
         pred = _read(pair.pred, scoring.spacing_mm)
         _require_known(pair.pred, pred, scoring.values)
