@@ -11,6 +11,8 @@ VERSION = 1
 SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
 PLANNERS = ("nnunet_v2", "nnunet_v1", "nvidia")
 LARGEST_LABEL = 32767
+LARGEST = 2**31 - 1  # of any whole number: what counts voxels or patches fits into int32
+SPACING_MM = (1e-6, 1e6)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a configuration's name is a folder's, too
 
 Rule = tuple[str, Callable[[object], bool]]  # what a value must be, in words, and the test for it
@@ -21,7 +23,7 @@ def is_number(value) -> bool:
 
 
 def is_whole(value, low: int = 1) -> bool:
-    return type(value) is int and value >= low
+    return type(value) is int and low <= value <= LARGEST
 
 
 def _all(value, fits, counts: tuple[int, ...]) -> bool:
@@ -82,8 +84,8 @@ CONFIGURATION: dict[str, Rule] = {
     "patch_size": ("2 or 3 whole numbers from 1 on", lambda v: _all(v, is_whole, (2, 3))),
     "batch_size": ("a whole number from 1 on", is_whole),
     "spacing_mm": (
-        "2 or 3 numbers above 0, or null",
-        lambda v: v is None or _all(v, lambda n: is_number(n) and n > 0, (2, 3)),
+        "2 or 3 numbers from 1e-6 to 1e6, or null",
+        lambda v: v is None or _all(v, lambda n: is_number(n) and SPACING_MM[0] <= n <= SPACING_MM[1], (2, 3)),
     ),
     "median_shape": ("3 whole numbers from 1 on", lambda v: _all(v, is_whole, (3,))),
     "strides": _STAGES,
