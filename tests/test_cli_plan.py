@@ -119,7 +119,7 @@ def test_what_a_user_can_get_wrong(folder, run, refused):
     refused("--memory_gb", "lots", saying="invalid float value")
     run()
     refused("--memory_gb", "0", saying="--memory_gb must be above 0")
-    refused("--batch_size", "0", saying="batch_size must be a whole number from 1 on")
+    refused("--batch_size", "0", saying="batch_size must be a whole number from 1 to 2147483647")
     refused("--patch_size", "40,56", saying="--patch_size must be 3 values")
     refused("--patch_size", "40,x,40", saying="values with commas between them are needed, got '40,x,40'")
     refused("--patch_size", "41,56,40", saying="the nearest that fits is 40,56,40")
