@@ -18,7 +18,7 @@ def read_json(path: Path) -> dict:
         raise InputError(f"{path}: no such file")
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not JSON in UTF-8 ({error}); write it anew") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}")
