@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mindvoxel.cli import main as mindvoxel
+from mindvoxel.cli import masks
 from mindvoxel.cli.score import CONVENTIONS
 from mindvoxel.volume import Volume, write_volume
 
@@ -166,6 +167,16 @@ def test_masks_are_paired_through_eval_s_and_promise12_s_endings_and_other_types
 def test_a_label_stored_as_floats_is_fine(folders):
     write_volume(folders / "gt" / "B.nii.gz", volume(BOXES, np.float32))
     assert score(folders)["labels"]["2"]["metrics"]["dice"]["mean"] == 0.5
+
+
+def test_memory_is_predicted_from_the_largest_mask_however_well_it_is_packed(tmp_path):
+    """An empty mask is a small file."""
+    rng = np.random.default_rng(0)
+    write_volume(tmp_path / "full.nii.gz", Volume(rng.integers(0, 2, (20, 30, 40), np.int8), SPACING_MM))
+    write_volume(tmp_path / "empty.nii.gz", Volume(np.zeros((40, 60, 80), np.int8), SPACING_MM))
+    pairs = [masks.Pair(path.name, None, path) for path in tmp_path.iterdir()]
+    assert (tmp_path / "empty.nii.gz").stat().st_size < (tmp_path / "full.nii.gz").stat().st_size
+    assert masks.peak_bytes(pairs, None) == masks.peak_bytes([p for p in pairs if p.case == "empty.nii.gz"], None)
 
 
 def test_pictures_take_the_spacing_that_is_given(tmp_path):

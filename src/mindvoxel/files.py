@@ -1,5 +1,6 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and JSON that is read with care."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -47,3 +48,17 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a small UTF-8 file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path, remedy: str = "write it anew") -> dict:
+    """A JSON object; raises InputError, with what to do in its end, where there is no file, no JSON or no object."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {remedy}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON in UTF-8 ({error}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}; {remedy}")
+    return values

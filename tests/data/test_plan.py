@@ -155,18 +155,18 @@ def test_a_fault_is_named_with_its_key(path, value, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"{", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[1]", "no JSON object"),
-        (b"null", "no JSON object"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "a JSON object with keys is needed, got a list; write a plan"),
+        (b"null", "a JSON object with keys is needed"),
     ],
 )
 def test_a_file_that_is_no_plan(tmp_path, text, words):
     (tmp_path / "plan.json").write_bytes(text)
     with pytest.raises(InputError, match=words):
         read_plan(tmp_path / "plan.json")
-    with pytest.raises(InputError, match="no such plan"):
+    with pytest.raises(InputError, match="no such file; write a plan"):
         read_plan(tmp_path / "other.json")
 
 

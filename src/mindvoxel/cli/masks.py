@@ -11,6 +11,7 @@ from mindvoxel.data.fingerprint import count_values
 from mindvoxel.data.images import IMAGES
 from mindvoxel.datasets import listing
 from mindvoxel.errors import InputError
+from mindvoxel.files import read_json
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.conventions import count_case
 from mindvoxel.metrics.report import Value, score_case
@@ -83,7 +84,7 @@ def labels_of_json(path: str | Path) -> dict[str, Value]:
     Raises InputError that names what is at fault.
     """
     path = Path(path)
-    values = listing.read_json(path)
+    values = read_json(path, "a dataset.json or plan.json with labels is needed")
     labels = listing.entry(values, "labels", dict, path)
     if "ignore" in labels:
         raise InputError(f"{path}: label 'ignore' says where a truth is unknown, which no score here knows; remove it")
@@ -125,10 +126,9 @@ def parse_regions(text: str | None, labels: dict[str, Value]) -> dict[str, Value
 
 
 def peak_bytes(pairs: list[Pair], spacing_mm: Vector | None) -> int:
-    """Memory that the largest case takes, by its header; the largest file stands for the largest case."""
-    largest = max((pair.truth for pair in pairs), key=lambda path: path.stat().st_size)
-    shape = image_header(Case(largest.name, (largest,), None), spacing_mm).shape
-    return prod(shape) * _BYTES_PER_VOXEL
+    """Memory that the largest case takes, by the headers of all truths: a large mask may be a small file."""
+    shapes = [image_header(Case(pair.case, (pair.truth,), None), spacing_mm).shape for pair in pairs]
+    return max(map(prod, shapes)) * _BYTES_PER_VOXEL
 
 
 def values_in(pair: Pair, tell: Callable[[str], None], *, spacing_mm: Vector | None) -> set[int]:

@@ -29,7 +29,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--labels", required=True, help="folder of labels; a mask is paired by its file name")
     parser.add_argument(
         "--labels_json",
-        help="plan.json, or dataset.json of MSD, nnU-Net v1 or v2, that names the classes; their values do if not given",
+        help="plan.json or dataset.json (MSD, nnU-Net v1 or v2) that names the classes; their values do if not given",
     )
     parser.add_argument(
         "--convention", default="mindvoxel", choices=CONVENTIONS, help="how empty masks count and which means are made"
@@ -102,7 +102,7 @@ def _scoring(args: Namespace, pairs: list[masks.Pair], workers: int) -> masks.Sc
 
 
 def _classes(args: Namespace, pairs: list[masks.Pair], workers: int) -> dict[str, Value]:
-    """Foreground classes and regions by name; where no file names them, and no convention, by the values of all masks."""
+    """Foreground classes and regions by name; where neither a file nor the convention names them, by all values."""
     if args.labels_json:
         return masks.labels_of_json(args.labels_json)
     if args.convention == "mlperf":

@@ -84,9 +84,21 @@ def test_nvidias_padded_data_depend_on_the_patch(made_up):
         ("2d", {"batch_size": 10**30}, "batch_size must be a whole number from 1 to 2147483647"),
         ("2d", {"patch_size": (10**400, 64)}, "--patch_size must be 2 values from 1"),
         ("3d_fullres", {"spacing_mm": (1e-320, 1.0, 1.0)}, "--spacing_mm must be 3 values from 1e-06"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0)}, "--spacing_mm must be 3 values from 1e-06 to 1000000.0 for 3d_fullres"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0, float("nan"))}, "--spacing_mm must be 3 values from 1e-06 to 1000000.0 for 3d_fullres"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0, float("inf"))}, "--spacing_mm must be 3 values from 1e-06 to 1000000.0 for 3d_fullres"),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0)},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0, float("nan"))},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0, float("inf"))},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(plan, name, changes, words):
