@@ -42,9 +42,8 @@ def network(seed: int):
     """A stand-in with 4 classes: not linear, not symmetric, and other at each place of its window."""
 
     def predict(window: np.ndarray) -> np.ndarray:
-        factors = np.random.default_rng(seed).uniform(-1, 1, (len(VALUES), len(window)))
-        lean = np.linspace(-0.1, 0.2, window.shape[-1])
-        return np.stack([c * lean + np.tensordot(f, np.sin(window), 1) for c, f in enumerate(factors)])
+        lean = np.linspace(-0.2, 0.2, window.shape[-1])
+        return np.stack([np.sin(window + seed + 1.5 * c).sum(0) + c * lean for c in range(len(VALUES))])
 
     return predict
 
