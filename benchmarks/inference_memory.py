@@ -39,10 +39,8 @@ def make_ct(path: Path, shape: tuple[int, int, int]) -> None:
     y = y[:, None]
     voxels = np.empty(shape, np.int16)
     for index, height in enumerate(z):
-        wave = np.sin(7 * x + 3 * height) * np.cos(6 * y[:, None] - 4 * height) + np.sin(
-            9 * y[:, None] * x + 5 * height
-        )
-        slice_hu = np.where(x**2 + (1.3 * y[:, None]) ** 2 < 0.9 - 0.3 * height**2, 40 + 150 * wave, -1000)
+        wave = np.sin(7 * x + 3 * height) * np.cos(6 * y - 4 * height) + np.sin(9 * y * x + 5 * height)
+        slice_hu = np.where(x**2 + (1.3 * y) ** 2 < 0.9 - 0.3 * height**2, 40 + 150 * wave, -1000)
         voxels[index] = slice_hu + rng.integers(-4, 5, shape[1:])
     write_volume(path, Volume(voxels, SOURCE_MM))
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mindvoxel.data.crop import Shape
 from mindvoxel.data.postprocess import largest_component
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.inference.stream import Sliding, stream_planes
-from mindvoxel.inference.windows import Shape
 from mindvoxel.volume import Volume
 
 

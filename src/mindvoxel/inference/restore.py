@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-Shape = tuple[int, int, int]
+from mindvoxel.data.crop import Shape
+
 Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mindvoxel.data.crop import Shape
 from mindvoxel.errors import WorkError
 from mindvoxel.inference.windows import blend_weight, flips, windows
 
@@ -42,11 +43,11 @@ class Sliding:
             raise ValueError(f"average must be logits or probabilities, got {self.average!r}")
 
     @property
-    def box(self) -> tuple[int, int, int]:
+    def box(self) -> Shape:
         """The window in 3-D, (D, H, W); 2-D: one slice."""
         return self.window if len(self.window) == 3 else (1, *self.window)
 
-    def boxes(self, shape: tuple[int, int, int]) -> list[tuple[slice, slice, slice]]:
+    def boxes(self, shape: Shape) -> list[tuple[slice, slice, slice]]:
         """All windows over an image of `shape` (D, H, W), in the order in which they are predicted."""
         return windows(shape, self.box, self.overlap, spread=self.spread)
 
@@ -96,7 +97,7 @@ def _ask(predict: Predictor, patch: np.ndarray, axes: tuple[int, ...], num_class
 class _Slab:
     """The weighted sum of windows for as many planes as a window is deep; plane z lies at z modulo that depth."""
 
-    def __init__(self, num_classes: int, shape: tuple[int, int, int], sliding: Sliding):
+    def __init__(self, num_classes: int, shape: Shape, sliding: Sliding):
         self.shape, self.depth = shape, sliding.box[0]
         self.softmax = sliding.average == "probabilities"
         self.weight = blend_weight(sliding.box, sliding.blend)

@@ -5,7 +5,8 @@ from itertools import product
 
 import numpy as np
 
-Shape = tuple[int, int, int]
+from mindvoxel.data.crop import Shape
+
 BLENDS = ("gaussian", "nnunet", "nvidia", "constant")
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from mindvoxel.data.crop import Shape
 from mindvoxel.data.grid import CaseGrid
 from mindvoxel.data.plan import Plan
 from mindvoxel.inference.probabilities import ProbabilityStore
 from mindvoxel.inference.restore import largest_class, resize_planes, separate_axis
 from mindvoxel.inference.stream import Predictor, Sliding, softmax, stream_planes
 from mindvoxel.log import progress
-from mindvoxel.volume import Volume
+from mindvoxel.volume import Vector, Volume
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,13 @@ def segment(
 
 
 def class_planes(
-    member: Member, num_classes: int, shape: tuple[int, int, int], tick: Callable[[], object] = lambda: None
+    member: Member, num_classes: int, shape: Shape, spacing_mm: Vector, tick: Callable[[], object] = lambda: None
 ) -> Iterator[np.ndarray]:
-    """A member's mean (K, H, W), plane by plane, resized to `shape` (D, H, W), which covers what its grid covers."""
-    source_mm = [member.grid.source_spacing_mm[axis] for axis in member.grid.axes]
-    axis = separate_axis(member.grid.spacing_mm, source_mm, member.anisotropy)
+    """A member's mean, planes (K, H, W), resized to a grid of `shape` (D, H, W) and `spacing_mm` over the same extent.
+
+    That grid is the crop of the scan, or that of the next configuration of a cascade; both in network axes.
+    """
+    axis = separate_axis(member.grid.spacing_mm, spacing_mm, member.anisotropy)
     image, before = member.image, [front for front, _ in member.grid.pad]
     if any(map(any, member.padding)):
         image = np.pad(image, [(0, 0), *member.padding], constant_values=member.sliding.pad_value)
@@ -112,7 +115,7 @@ def class_planes(
     return resize_planes(_unpadded(planes, before, member.grid.shape), member.grid.shape, shape, axis)
 
 
-def _unpadded(planes: Iterator[np.ndarray], before: list[int], shape: tuple[int, int, int]) -> Iterator[np.ndarray]:
+def _unpadded(planes: Iterator[np.ndarray], before: list[int], shape: Shape) -> Iterator[np.ndarray]:
     rows, columns = (slice(front, front + n) for front, n in zip(before[1:], shape[1:], strict=True))
     for z, plane in enumerate(planes):
         if before[0] <= z < before[0] + shape[0]:
@@ -123,7 +126,9 @@ def _scan_planes(
     members: Sequence[Member], num_classes: int, probabilities: bool, tick: Callable[[], object]
 ) -> Iterator[np.ndarray]:
     """Planes (K, H, W) over the crop of the scan: one member's mean, or as probabilities, or those of several."""
-    streams = [class_planes(member, num_classes, member.grid.crop.shape, tick) for member in members]
+    grid = members[0].grid
+    scan_mm = tuple(grid.source_spacing_mm[axis] for axis in grid.axes)
+    streams = [class_planes(member, num_classes, grid.crop.shape, scan_mm, tick) for member in members]
     for planes in zip(*streams, strict=True):
         if len(planes) == 1 and not probabilities:
             yield planes[0]
