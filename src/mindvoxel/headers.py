@@ -8,6 +8,7 @@ the few fields that decide, and the checksums, are looked at here first.
 import gzip
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
@@ -18,23 +19,72 @@ from mindvoxel.errors import InputError
 _META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4}
 _META_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "LONG_LONG": 8, "ULONG_LONG": 8}
 
+# NIfTI-1's datatype codes and their bits a voxel; readers go by the code and not by the header's own bitpix.
+_NIFTI_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
+_NIFTI_BITS |= {1792: 128, 2304: 32}
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
 
-def check_header(path: Path) -> None:
-    """Raise InputError where the file at `path` is missing, truncated or of a form that SimpleITK cannot take."""
+
+def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool = True, voxels: bool = True) -> bool:
+    """Whether the file at `path` knows its spacing; raises InputError where SimpleITK cannot take it.
+
+    That is where it is missing, truncated, damaged, or its image does not have one of `dims` axes. Without
+    `needs_spacing`, a file that knows none is fine; without `voxels`, compressed voxels are not unpacked to look at
+    them.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.name.endswith((".nii", ".nii.gz")):
-        _check_nifti(path)
-    elif path.suffix in {".mhd", ".mha"}:
-        _check_meta(path)
-    elif path.suffix == ".nrrd":
-        _check_nrrd(path)
+        return _check_nifti(path, dims, needs_spacing, voxels)
+    if path.suffix in {".mhd", ".mha"}:
+        return _check_meta(path, needs_spacing, voxels)
+    if path.suffix == ".nrrd":
+        return _check_nrrd(path, needs_spacing, voxels)
+    return True
 
 
-def _check_nifti(path: Path) -> None:
-    compressed = path.name.endswith(".gz")
+def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxels: bool) -> bool:
+    head, order = _nifti_head(path)
+    dims = struct.unpack(order + "8h", head[40:56])
+    num_dims = 3 if dims[:1] + dims[4:5] == (4, 1) else dims[0]  # a fourth axis of one volume is dropped by ITK
+    if num_dims not in wanted:
+        shape = "×".join(map(str, dims[1 : 1 + max(0, min(dims[0], 7))]))
+        needed = "a 3-D image is needed, split it into one file a volume" if wanted == (3,) else _wanted(wanted)
+        raise InputError(f"{path}: {dims[0]}-D image ({shape}); {needed}")
+    size = dims[1 : 1 + num_dims]
+    spacing = struct.unpack(order + "3f", head[80:92])[: min(num_dims, 3)]
+    known = all(s > 0 for s in spacing)
+    if not all(s > 0 or (s == 0 and not needs_spacing) for s in spacing):
+        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+    (code,) = struct.unpack(order + "h", head[70:72])
+    bits = _NIFTI_BITS.get(code, 0)
+    (offset,) = struct.unpack(order + "f", head[108:112])
+    if not 0 <= offset < 2**31 or not all(n > 0 for n in size) or bits <= 0:
+        raise InputError(
+            f"{path}: damaged header: size {size}, voxels of type {code} ({bits} bits) at byte {offset}; copy it again"
+        )
+    needed = int(offset) + prod(size) * bits // 8
+    compressed, found, bad = path.name.endswith(".gz"), needed, 0
+    if voxels and code in _NIFTI_FLOATS:  # ITK would turn NaN into 0
+        chunks = _inflated(path) if compressed else _raw(path)
+        found, bad = _count_floats(chunks, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
+    elif compressed:
+        found = sum(map(len, _inflated(path))) if voxels else needed
+    else:
+        found = path.stat().st_size
+    _require_bytes(path, found, needed)
+    _refuse_infinite(path, bad, prod(size))
+    return known
+
+
+def _wanted(dims: tuple[int, ...]) -> str:
+    return f"an image of {' or '.join(map(str, sorted(dims)))} dimensions is needed"
+
+
+def _nifti_head(path: Path) -> tuple[bytes, str]:
+    """The first 352 bytes, and their byte order."""
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             head = file.read(352)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable gzip file ({error}); write it anew") from error
@@ -43,37 +93,42 @@ def _check_nifti(path: Path) -> None:
         raise InputError(f"{path}: not a NIfTI file (its header does not start with the size 348); convert it")
     if struct.unpack(order + "i", head[:4])[0] == 540:
         raise InputError(f"{path}: NIfTI-2, which SimpleITK does not read; convert it to NIfTI-1, NRRD or MetaImage")
-    dims = struct.unpack(order + "8h", head[40:56])
-    if dims[0] != 3 and dims[:1] + dims[4:5] != (4, 1):  # a fourth axis of one volume is dropped by ITK
-        shape = "×".join(map(str, dims[1 : 1 + max(0, min(dims[0], 7))]))
-        raise InputError(f"{path}: {dims[0]}-D image ({shape}); a 3-D image is needed, split it into one file a volume")
-    spacing = struct.unpack(order + "3f", head[80:92])
-    if not all(s > 0 for s in spacing):
-        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    code, bits = struct.unpack(order + "2h", head[70:74])
-    (offset,) = struct.unpack(order + "f", head[108:112])
-    if not 0 <= offset < 2**31 or not all(n > 0 for n in dims[1:4]) or bits <= 0:
-        raise InputError(
-            f"{path}: damaged header: size {dims[1:4]}, {bits} bits, voxels at byte {offset}; copy it again"
-        )
-    needed = int(offset) + prod(dims[1:4]) * bits // 8
-    _require_bytes(path, _inflated_bytes(path) if compressed else path.stat().st_size, needed)
-    if (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            file.seek(int(offset))
-            voxels = file.read(prod(dims[1:4]) * (bits // 8))
-        require_finite(path, np.frombuffer(voxels, f"{order}f{bits // 8}"))
+    return head, order
+
+
+def _count_floats(chunks: Iterable[bytes], offset: int, count: int, dtype: np.dtype) -> tuple[int, int]:
+    """Bytes in all `chunks`, and how many of the `count` numbers from byte `offset` on are NaN or infinite."""
+    found, bad, rest = 0, 0, b""
+    end = offset + count * dtype.itemsize
+    for chunk in chunks:
+        part = rest + chunk[max(offset - found, 0) : max(end - found, 0)]
+        whole = len(part) // dtype.itemsize
+        if whole:
+            bad += whole - int(np.isfinite(np.frombuffer(part, dtype, whole)).sum())
+        rest = part[whole * dtype.itemsize :]
+        found += len(chunk)
+    return found, bad
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
 
 
 def require_finite(path: Path, voxels: np.ndarray) -> None:
     """Raise InputError where `voxels` of the file at `path` hold NaN or infinity."""
     bad = voxels.size - int(np.isfinite(voxels).sum()) if voxels.dtype.kind == "f" else 0
+    _refuse_infinite(path, bad, voxels.size)
+
+
+def _refuse_infinite(path: Path, bad: int, count: int) -> None:
     if bad:
-        raise InputError(f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; mend the image")
+        raise InputError(f"{path}: {bad} of {count} voxels are NaN or infinite; mend the image")
 
 
-def _inflated_bytes(path: Path, start: int = 0) -> int:
-    """Bytes that the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
+def _inflated(path: Path, start: int = 0) -> Iterator[bytes]:
+    """What the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
 
     Worth the time, about 3 s a gigabyte: ITK fills what it cannot unpack with whatever was in memory, and goes on.
     """
@@ -82,47 +137,58 @@ def _inflated_bytes(path: Path, start: int = 0) -> int:
         with path.open("rb") as file:
             file.seek(start)
             while chunk := file.read(1 << 16):
-                count += len(unpack.decompress(chunk))
+                part = unpack.decompress(chunk)
                 while unpack.eof and unpack.unused_data[:2] == b"\x1f\x8b":  # the next member, as bgzip writes them
                     chunk, unpack = unpack.unused_data, zlib.decompressobj(wbits=47)
-                    count += len(unpack.decompress(chunk))
+                    part += unpack.decompress(chunk)
+                count += len(part)
+                yield part
     except zlib.error as error:
         raise InputError(f"{path}: damaged, its compressed voxels do not unpack ({error}); copy it again") from error
     if not unpack.eof:
         raise InputError(f"{path}: truncated, its compressed voxels end after {count} bytes unpacked; copy it again")
-    return count
 
 
-def _check_meta(path: Path) -> None:
+def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     fields, header_bytes = _meta_fields(path)
     data_file = fields.get("ElementDataFile")
     if data_file is None or "DimSize" not in fields:
         raise InputError(f"{path}: not a MetaImage header (no DimSize or ElementDataFile); write it anew")
     if data_file == "LIST" or "%" in data_file:
-        return  # one file a slice: ITK checks these itself
+        return _meta_spacing(fields) is not None  # one file a slice: ITK checks these itself
     local = data_file.upper() == "LOCAL"
     data_path = path if local else path.parent / data_file
     if not data_path.is_file():
         raise InputError(f"{path}: its voxels should lie in {data_path}, which is not there; copy both files together")
-    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
+    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_").removesuffix("_ARRAY"))
+    if size is None:
+        found = fields.get("ElementType", "nothing")
+        raise InputError(f"{path}: {found} as ElementType; one of MET_SHORT, MET_FLOAT and so on is needed")
     channels = fields.get("ElementNumberOfChannels", "1")
-    needed = prod(_meta_size(path, fields)) * size * (int(channels) if channels.isdecimal() else 1)
+    needed = prod(_meta_size(path, fields, needs_spacing)) * size * (int(channels) if channels.isdecimal() else 1)
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
     start = header_bytes if local else int(skipped) if skipped.isdecimal() else 0
     compressed = fields.get("CompressedData", "False").lower() == "true"
-    found = _inflated_bytes(data_path, start) if compressed else data_path.stat().st_size - start
-    _require_bytes(data_path, found, needed)
+    if not compressed:
+        _require_bytes(data_path, data_path.stat().st_size - start, needed)
+    elif voxels:
+        _require_bytes(data_path, sum(map(len, _inflated(data_path, start))), needed)
+    return _meta_spacing(fields) is not None
 
 
-def _meta_size(path: Path, fields: dict[str, str]) -> list[int]:
+def _meta_spacing(fields: dict[str, str]) -> str | None:
+    return fields.get("ElementSpacing", fields.get("ElementSize"))
+
+
+def _meta_size(path: Path, fields: dict[str, str], needs_spacing: bool) -> list[int]:
     """DimSize, one whole number above 0 for each of NDims axes; the spacing must have as many values."""
-    size, spacing = fields["DimSize"].split(), fields.get("ElementSpacing", fields.get("ElementSize"))
+    size, spacing = fields["DimSize"].split(), _meta_spacing(fields)
     num_dims = fields.get("NDims", "")
     if not all(n.isdecimal() and int(n) > 0 for n in size) or num_dims != str(len(size)):
         raise InputError(
             f"{path}: DimSize = {fields['DimSize']} with NDims = {num_dims}; a size above 0 is needed an axis"
         )
-    if spacing is None and len(size) == 3:
+    if spacing is None and needs_spacing and len(size) == 3:
         raise InputError(f"{path}: no ElementSpacing; the distance of voxels in mm is needed along every axis")
     if spacing is not None and len(spacing.split()) != len(size):
         raise InputError(f"{path}: spacing {spacing} for {len(size)} axes; one value an axis is needed")
@@ -143,19 +209,20 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
         return fields, file.tell()
 
 
-def _check_nrrd(path: Path) -> None:
+def _check_nrrd(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     """The checksum of voxels that lie gzipped behind the header; teem looks after the other forms itself."""
     gzipped, detached, spaced = False, False, False
     with path.open("rb") as file:
-        while (line := file.readline(10_000).strip().lower()) and not line.startswith(b"data file"):
+        while line := file.readline(10_000).strip().lower():
             gzipped |= line in (b"encoding: gzip", b"encoding: gz")
             spaced |= line.startswith((b"spacings:", b"space directions:"))
-        detached = line != b""
+            detached |= line.startswith((b"data file:", b"datafile:"))
         start = file.tell()
-    if not spaced and not detached:
+    if not spaced and not detached and needs_spacing:
         raise InputError(f"{path}: no spacings; the distance of voxels in mm is needed along every axis")
-    if gzipped and not detached:
-        _inflated_bytes(path, start)
+    if gzipped and not detached and voxels:
+        sum(map(len, _inflated(path, start)))  # raises where it is damaged
+    return spaced
 
 
 def _require_bytes(path: Path, found: int, needed: int) -> None:

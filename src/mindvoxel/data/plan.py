@@ -4,11 +4,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mindvoxel.data.plan_check import SCHEMES as SCHEMES  # part of the plan's own vocabulary
+from mindvoxel.data.plan_check import VERSION, check_plan
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 
-VERSION = 1
-SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
+_CT_USES = ("mean", "sd", "percentile_00_5", "percentile_99_5")
+_ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Preprocessing:
     """How a scan becomes what the network sees; with spacing, axes, label values and intensities all that decides it.
 
     normalization: one scheme a channel: ct (clip to the 0.5 and 99.5 foreground percentiles, subtract their mean,
-        divide by their deviation), zscore (over all voxels), zscore_mask (over the non-zero mask; 0 outside), rescale
+        divide by their deviation), zscore (over all voxels), zscore_mask (over the non-zero mask, where the
+        crop is positive over the channel's own non-zero voxels; 0 outside), rescale
         (to [0, 1]), rgb (by 255), none.
     order: normalize_resample (nnU-Net v2) or resample_normalize (nnU-Net v1, NVIDIA).
     crop: the box of voxels that are nonzero (holes filled) or positive in any channel.
@@ -82,12 +85,13 @@ class Plan:
 
     labels: name -> value in the label files. The network's class k is the k-th smallest value (`label_values`), so
     that values such as 0, 1, 4 become classes 0, 1, 2, and are mapped back on output.
-    axes: network axis i is scan axis axes[i], of (z, y, x); the coarsest axis first.
+    memory_gb: of the device that the networks are sized for; None: fixed sizes.
+    axes: network axis i is scan axis axes[i], of (z, y, x); nnU-Net puts the coarsest axis first.
     """
 
     planner: str
     dataset: str
-    memory_gb: float
+    memory_gb: float | None
     channels: tuple[str, ...]
     labels: dict[str, int]
     axes: tuple[int, int, int]
@@ -103,7 +107,7 @@ class Plan:
 
 def write_plan(path: str | Path, plan: Plan) -> None:
     """Write plan.json whole or not at all."""
-    write_text(path, json.dumps(asdict(plan), indent=1) + "\n")
+    write_text(path, _laid_out(plan_to_json(plan)) + "\n")
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -111,19 +115,77 @@ def read_plan(path: str | Path) -> Plan:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such plan; write one with mindvoxel plan")
-    return plan_from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no JSON ({error}); mend it, or write it anew with mindvoxel plan") from error
+    return plan_from_json(values, str(path))
+
+
+def _laid_out(value, indent: str = "") -> str:
+    """JSON with an object's keys on lines of their own and lists of numbers on one line, to be edited by hand."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{json.dumps(key)}: {_laid_out(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return "[\n" + ",\n".join(inner + _laid_out(part, inner) for part in value) + f"\n{indent}]"
+    return json.dumps(value)
+
+
+def plan_to_json(plan: Plan) -> dict:
+    """The plan as JSON holds it, tuples as lists."""
+    return json.loads(json.dumps(asdict(plan)))
 
 
 def plan_from_json(values: dict, where: str) -> Plan:
-    """The plan of a JSON object; `where` names its source in an error."""
+    """The plan of a JSON object; `where` names its source in the InputError that says which key is at fault."""
+    check_plan(values, where)
     configurations = {}
     for name, config in values["configurations"].items():
         preprocessing = Preprocessing(**_tuples(config["preprocessing"]))
-        configurations[name] = Configuration(
-            **_tuples({**config, "preprocessing": None}) | {"preprocessing": preprocessing}
-        )
+        configurations[name] = Configuration(**_tuples(config) | {"preprocessing": preprocessing})
     intensities = tuple(Intensity(**entry) for entry in values["intensities"])
     return Plan(**_tuples(values) | {"configurations": configurations, "intensities": intensities})
+
+
+def preprocessing_key(plan: Plan, configuration: str) -> dict:
+    """All of a plan that decides the preprocessed data of a configuration, as JSON holds it; stored beside the data."""
+    config = plan.configurations[configuration]
+    key = {"dim": config.dim, "axes": plan.axes, "label_values": plan.label_values, "spacing_mm": config.spacing_mm}
+    key |= asdict(config.preprocessing)
+    key["intensities"] = {
+        str(channel): {name: getattr(plan.intensities[channel], name) for name in _CT_USES}
+        for channel, scheme in enumerate(config.preprocessing.normalization)
+        if scheme == "ct"
+    }
+    if config.preprocessing.pad:
+        key["patch_size"] = config.patch_size
+    return json.loads(json.dumps(key))
+
+
+def difference(old_key: dict, new_key: dict) -> str | None:
+    """Why data of the old key do not serve the new one, in words, every change named; None: they do."""
+    old, new = _flat(old_key), _flat(new_key)
+    changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
+    if not changed:
+        return None
+    return ", ".join(
+        f"{name} was {_shown(old.get(name, _ABSENT))}, is {_shown(new.get(name, _ABSENT))}" for name in changed
+    )
+
+
+def _flat(key: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in key.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _shown(value) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_shown, value)) + ")"
+    return str(value)
 
 
 def _tuples(values: dict) -> dict:

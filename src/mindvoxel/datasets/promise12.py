@@ -1,28 +1,30 @@
 """PROMISE12's layout (Litjens et al. 2014): img/CaseNN.mhd and gt/CaseNN_segmentation.mhd, paired by name."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from mindvoxel.data.dataset import Case, Dataset
 from mindvoxel.errors import InputError
-from mindvoxel.volume import SUFFIXES, stem_of
+from mindvoxel.volume import SUFFIXES, Vector, stem_of
 
 LABEL_SUFFIX = "_segmentation"
+LABELS = {"background": 0, "prostate": 1}
 
 
-@dataclass(frozen=True)
-class CasePaths:
-    """One scan: its name, its image, and its label or None."""
+def open_promise12(root: str | Path, spacing_mm: Vector | None = None, check_files: bool = True) -> Dataset:
+    """The MRI scans below root/img with their labels below root/gt; test cases, where any, below root/test/img."""
+    root = Path(root)
+    test = list_cases(root / "test", labels=False) if (root / "test").is_dir() else []
+    cases = tuple(list_cases(root, check_files=check_files))
+    return Dataset(root.resolve().name, ("MRI",), LABELS, cases, tuple(test), spacing_mm)
 
-    case: str
-    image: Path
-    label: Path | None
 
-
-def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = True) -> list[CasePaths]:
+def list_cases(
+    root: str | Path, names: list[str] | None = None, labels: bool = True, check_files: bool = True
+) -> list[Case]:
     """The cases below `root`, all in the order of their names, or `names` (file names, with suffix or without).
 
     MetaImage, NIfTI and NRRD may be mixed. Raises InputError for a missing folder, a name that is not there, an image
-    without its label (where `labels`), and a case that two files claim.
+    without its label (where `labels`; named all the same without `check_files`), and a case that two files claim.
     """
     root = Path(root)
     images = _files_by_stem(root / "img")
@@ -39,9 +41,10 @@ def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = 
             raise InputError(f"{root / 'img'}: no image of case {stem}; add it, or take the name out of the split file")
         label = truths.get(stem + LABEL_SUFFIX)
         if labels and label is None:
-            needed = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
-            raise InputError(f"{images[stem]}: has no label; {needed} is needed")
-        cases.append(CasePaths(stem, images[stem], label))
+            label = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
+            if check_files:
+                raise InputError(f"{images[stem]}: has no label; {label} is needed")
+        cases.append(Case(stem, (images[stem],), label))
     return cases
 
 
