@@ -42,39 +42,34 @@ def cut_box(array: np.ndarray, start: Sequence[int], shape: Sequence[int], outsi
     return box
 
 
-def cut_affine(
-    image: np.ndarray, label: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size: Shape, outside: tuple
-) -> tuple[np.ndarray, np.ndarray]:
-    """Patches of image (…, D, H, W) and label around `centre`, sampled by `matrix`; only the box they need is read.
-
-    The image is interpolated linearly; a label voxel is the class whose indicator, interpolated linearly, is largest.
-    outside: what lies outside the case, of the image and of the label.
-    """
-    half = np.abs(matrix) @ ((np.array(patch_size) - 1) / 2)
+def _read_around(array: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size: Shape, outside: float):
+    """The box of `array` that a patch around `centre` needs, and where the patch's first voxel lies in it."""
+    middle = (np.array(patch_size) - 1) / 2
+    half = np.abs(matrix) @ middle
     # two voxels beyond the case hold what lies outside; further out nothing need be read
     low = np.maximum(np.floor(np.array(centre) - half).astype(int) - 1, -2)
-    high = np.minimum(np.ceil(np.array(centre) + half).astype(int) + 2, np.array(label.shape[-3:]) + 2)
-    offset = np.array(centre) - low - matrix @ ((np.array(patch_size) - 1) / 2)
+    high = np.minimum(np.ceil(np.array(centre) + half).astype(int) + 2, np.array(array.shape[-3:]) + 2)
+    return cut_box(array, low, high - low, outside), np.array(centre) - low - matrix @ middle
+
+
+def turn_image(image: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size: Shape, outside: float) -> np.ndarray:
+    """The patch (…, D, H, W) float32 around `centre`, interpolated linearly at `matrix` times its voxels."""
+    box, offset = _read_around(image, centre, matrix, patch_size, outside)
     patch = np.empty((*image.shape[:-3], *patch_size), np.float32)
-    box = cut_box(image, low, high - low, outside[0]).astype(np.float32, copy=False)
     for index in np.ndindex(image.shape[:-3]):
-        ndimage.affine_transform(
-            box[index], matrix, offset, order=1, mode="constant", cval=outside[0], output=patch[index]
-        )
-    mask = np.empty((*label.shape[:-3], *patch_size), label.dtype)
-    box = cut_box(label, low, high - low, outside[1])
-    for index in np.ndindex(label.shape[:-3]):
-        mask[index] = _sample_classes(box[index], matrix, offset, patch_size)
-    return patch, mask
+        ndimage.affine_transform(box[index], matrix, offset, order=1, cval=outside, output=patch[index])
+    return patch
 
 
-def _sample_classes(box: np.ndarray, matrix: np.ndarray, offset: np.ndarray, patch_size: Shape) -> np.ndarray:
-    """The class of largest weight among the eight voxels around each point; equal weights: the smallest class.
+def turn_label(label: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size: Shape, outside: int) -> np.ndarray:
+    """The patch (D, H, W) of classes around `centre`: of each point the class of largest weight among the eight voxels
+    around it, weighed linearly; of equal ones the smallest class.
 
-    Between eight voxels of one class there is nothing to interpolate. So the cells between voxels are sampled, and only
-    what falls into a mixed one, at the borders of structures, is weighed.
+    Between eight voxels of one class there is nothing to weigh. So the cells between voxels are sampled, and only what
+    falls into a mixed one, at the borders of structures, is weighed.
     """
-    low, high = box.astype(np.int16), box.astype(np.int16)
+    box, offset = _read_around(label, centre, matrix, patch_size, outside)
+    low = high = box.astype(np.int16)
     for axis in range(3):
         front, back = [slice(None)] * 3, [slice(None)] * 3
         front[axis], back[axis] = slice(None, -1), slice(1, None)
@@ -82,11 +77,11 @@ def _sample_classes(box: np.ndarray, matrix: np.ndarray, offset: np.ndarray, pat
         high = np.maximum(high[tuple(front)], high[tuple(back)])
     cells = np.where(low == high, low, np.int16(_MIXED))
     # cell i covers [i, i + 1), and so has its centre at i + 0.5; a point outside the box is next to a cell outside
-    mask = ndimage.affine_transform(cells, matrix, offset - 0.5, patch_size, order=0, mode="nearest")
-    at = np.argwhere(mask == _MIXED)
+    patch = ndimage.affine_transform(cells, matrix, offset - 0.5, patch_size, order=0, mode="nearest")
+    at = np.argwhere(patch == _MIXED)
     if len(at):
-        mask[tuple(at.T)] = _weigh(box, at @ matrix.T + offset)
-    return mask
+        patch[tuple(at.T)] = _weigh(box, at @ matrix.T + offset)
+    return patch.astype(label.dtype)
 
 
 def _weigh(box: np.ndarray, points: np.ndarray) -> np.ndarray:

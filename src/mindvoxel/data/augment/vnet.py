@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindvoxel.data.augment.intensity import RandomNoise
-from mindvoxel.data.augment.spatial import RandomFlip, Shape, affine_matrix, cut_affine, cut_box
+from mindvoxel.data.augment.spatial import RandomFlip, Shape, affine_matrix, cut_box, turn_image, turn_label
 from mindvoxel.data.augment.transform import Transform
 from mindvoxel.data.sampling import draw_patch_centre
 from mindvoxel.volume import Vector
@@ -32,14 +32,12 @@ class RandomAffinePatch:
         return {"centre": centre, "angles_deg": tuple(angles), "scale": float(rng.uniform(*self.scale))}
 
     def apply(self, image, label, *, centre, angles_deg, scale):
-        outside = (float(image.min()), 0)
+        outside, size = float(image.min()), self.patch_size
         if any(angles_deg) or scale != 1:
             matrix = affine_matrix(angles_deg, (scale,) * 3, self.spacing_mm)
-            return cut_affine(image, label, centre, matrix, self.patch_size, outside)
-        start = [round(c - (n - 1) / 2 + 1e-6) for c, n in zip(centre, self.patch_size, strict=True)]
-        return tuple(
-            cut_box(array, start, self.patch_size, fill) for array, fill in zip((image, label), outside, strict=True)
-        )
+            return turn_image(image, centre, matrix, size, outside), turn_label(label, centre, matrix, size, 0)
+        start = [round(c - (n - 1) / 2 + 1e-6) for c, n in zip(centre, size, strict=True)]
+        return cut_box(image, start, size, outside), cut_box(label, start, size, 0)
 
 
 @dataclass(frozen=True)
