@@ -47,8 +47,9 @@ def _read_around(array: np.ndarray, centre: Vector, matrix: np.ndarray, patch_si
     middle = (np.array(patch_size) - 1) / 2
     half = np.abs(matrix) @ middle
     # two voxels beyond the case hold what lies outside; further out nothing need be read
-    low = np.maximum(np.floor(np.array(centre) - half).astype(int) - 1, -2)
-    high = np.minimum(np.ceil(np.array(centre) + half).astype(int) + 2, np.array(array.shape[-3:]) + 2)
+    size = np.array(array.shape[-3:])
+    low = np.clip(np.floor(np.array(centre) - half).astype(int) - 1, -2, size)
+    high = np.clip(np.ceil(np.array(centre) + half).astype(int) + 2, 0, size + 2)
     return cut_box(array, low, high - low, outside), np.array(centre) - low - matrix @ middle
 
 
