@@ -1,8 +1,9 @@
-"""Centre crop that can be undone."""
+"""Boxes that can be undone: in the middle, or around what is not empty; and the mask of what is not."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import SimpleITK as sitk
 
 Shape = tuple[int, int, int]
 
@@ -35,3 +36,34 @@ class Crop:
         whole = np.zeros(self.full, array.dtype)
         whole[self.slices] = array
         return whole
+
+
+def nonzero_box(voxels: np.ndarray, positive: bool = False) -> Crop:
+    """The smallest box that holds every voxel of (C, D, H, W) that is not 0, or is above 0, in any channel.
+
+    The whole array where there is no such voxel. Holes of the mask lie inside it, so filling them changes no box.
+    """
+    depth, *plane_shape = voxels.shape[1:]
+    filled, seen = np.zeros(depth, bool), np.zeros(plane_shape, bool)
+    for z in range(depth):  # a slice at a time: a mask of a whole CT would take as long as reading it
+        plane = _kept(voxels[:, z], positive)
+        filled[z] = plane.any()
+        seen |= plane
+    full = tuple(voxels.shape[1:])
+    if not seen.any():
+        return Crop((0, 0, 0), full, full)
+    ends = [np.flatnonzero(profile)[[0, -1]] for profile in (filled, seen.any(1), seen.any(0))]
+    return Crop(tuple(int(a) for a, _ in ends), tuple(int(b - a) + 1 for a, b in ends), full)
+
+
+def nonzero_mask(voxels: np.ndarray) -> np.ndarray:
+    """(D, H, W) bool: where any channel of (C, D, H, W) is not 0, and the holes in there (nnU-Net's mask).
+
+    Fast where `voxels` are cut to their nonzero_box, which gives the same mask.
+    """
+    mask = sitk.GetImageFromArray(_kept(voxels, positive=False).astype(np.uint8))
+    return sitk.GetArrayFromImage(sitk.BinaryFillhole(mask, fullyConnected=False, foregroundValue=1)) > 0
+
+
+def _kept(voxels: np.ndarray, positive: bool) -> np.ndarray:
+    return np.any(voxels > 0 if positive else voxels != 0, axis=0)
