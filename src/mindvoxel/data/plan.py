@@ -8,6 +8,8 @@ from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 
 VERSION = 1
+_CT_USES = ("mean", "sd", "percentile_00_5", "percentile_99_5")
+_ABSENT = "absent"
 SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
 
 
@@ -112,6 +114,45 @@ def read_plan(path: str | Path) -> Plan:
     if not path.is_file():
         raise InputError(f"{path}: no such plan; write one with mindvoxel plan")
     return plan_from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def preprocessing_key(plan: Plan, configuration: str) -> dict:
+    """All of a plan that decides the preprocessed data of a configuration, as JSON holds it; stored beside the data."""
+    config = plan.configurations[configuration]
+    key = {"dim": config.dim, "axes": plan.axes, "label_values": plan.label_values, "spacing_mm": config.spacing_mm}
+    key |= asdict(config.preprocessing)
+    key["intensities"] = {
+        str(channel): {name: getattr(plan.intensities[channel], name) for name in _CT_USES}
+        for channel, scheme in enumerate(config.preprocessing.normalization)
+        if scheme == "ct"
+    }
+    if config.preprocessing.pad:
+        key["patch_size"] = config.patch_size
+    return json.loads(json.dumps(key))
+
+
+def difference(old_key: dict, new_key: dict) -> str | None:
+    """Why data of the old key do not serve the new one, in words, every change named; None: they do."""
+    old, new = _flat(old_key), _flat(new_key)
+    changed = [name for name in dict.fromkeys((*old, *new)) if old.get(name, _ABSENT) != new.get(name, _ABSENT)]
+    if not changed:
+        return None
+    return ", ".join(
+        f"{name} was {_shown(old.get(name, _ABSENT))}, is {_shown(new.get(name, _ABSENT))}" for name in changed
+    )
+
+
+def _flat(key: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in key.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _shown(value) -> str:
+    if isinstance(value, list):
+        return "(" + ", ".join(map(_shown, value)) + ")"
+    return str(value)
 
 
 def plan_from_json(values: dict, where: str) -> Plan:
