@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
-from mindvoxel.data.crop import Crop, Shape
+from mindvoxel.data.crop import Crop, Shape, nonzero_box, nonzero_mask
 from mindvoxel.data.dataset import Case, read_image, read_label
 from mindvoxel.data.grid import CaseGrid
 from mindvoxel.data.normalize import normalize
@@ -82,18 +81,17 @@ def read_scan(
         spacing_mm=tuple(source.spacing_mm[axis] for axis in plan.axes),
     )
     image = grid.permute(source.voxels)
-    kept = ((image != 0) if way.crop == "nonzero" else (image > 0)).any(0)
-    crop = box_of(kept)
+    crop = nonzero_box(image, positive=way.crop == "positive")
     grid = replace(grid, crop=crop, shape=crop.shape)
     classes, labelled = None, training and case.label is not None
     if labelled:
         label = read_label(case, spacing_mm)
         check_same_grid(source, label, (str(case.image), str(case.label)))
         classes = to_classes(crop.apply(grid.permute(label.voxels)), plan.label_values, str(case.label))
+    image = np.ascontiguousarray(image[(slice(None), *crop.slices)])
     if way.crop == "nonzero" and "zscore_mask" in way.normalization:
         classes = np.zeros(crop.shape, np.int8) if classes is None else classes
-        classes[outside(kept[crop.slices]) & (classes == 0)] = -1
-    image = np.ascontiguousarray(image[(slice(None), *crop.slices)])
+        classes[~nonzero_mask(image) & (classes == 0)] = -1
     return Scan(case, image, classes, labelled, grid)
 
 
@@ -152,27 +150,6 @@ def anisotropic_axis(old_mm: Vector, new_mm: Vector, rule: str) -> int | None:
             coarsest = [axis for axis in range(3) if mm[axis] == max(mm)]
             return coarsest[0] if len(coarsest) == 1 else None
     return None
-
-
-def box_of(kept: np.ndarray) -> Crop:
-    """The smallest box of a bool (D, H, W) that holds all its voxels; the whole array where it has none."""
-    start, shape = [], []
-    for axis in range(3):
-        found = np.flatnonzero(kept.any(tuple(other for other in range(3) if other != axis)))
-        start.append(int(found[0]) if len(found) else 0)
-        shape.append(int(found[-1] - found[0]) + 1 if len(found) else kept.shape[axis])
-    return Crop(tuple(start), tuple(shape), kept.shape)
-
-
-def outside(mask: np.ndarray) -> np.ndarray:
-    """(D, H, W) bool: what a face-connected way through voxels that are not in `mask` joins to the border."""
-    parts, count = ndimage.label(~mask)
-    reached = np.zeros(count + 1, bool)
-    for axis in range(3):
-        for end in (0, -1):
-            reached[np.take(parts, end, axis)] = True
-    reached[0] = False  # the mask itself
-    return reached[parts]
 
 
 def to_classes(label: np.ndarray, values: tuple[int, ...], where: str) -> np.ndarray:
