@@ -19,22 +19,59 @@ _META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT":
 _META_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "LONG_LONG": 8, "ULONG_LONG": 8}
 
 
-def check_header(path: Path) -> None:
-    """Raise InputError where the file at `path` is missing, truncated or of a form that SimpleITK cannot take."""
+def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool = True, voxels: bool = True) -> bool:
+    """Whether the file at `path` knows its spacing; raises InputError where SimpleITK cannot take it.
+
+    That is where it is missing, truncated, damaged, or its image does not have one of `dims` axes. Without
+    `needs_spacing`, a file that knows none is fine; without `voxels`, compressed voxels are not unpacked to look at
+    them.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.name.endswith((".nii", ".nii.gz")):
-        _check_nifti(path)
-    elif path.suffix in {".mhd", ".mha"}:
-        _check_meta(path)
-    elif path.suffix == ".nrrd":
-        _check_nrrd(path)
+        return _check_nifti(path, dims, needs_spacing, voxels)
+    if path.suffix in {".mhd", ".mha"}:
+        return _check_meta(path, needs_spacing, voxels)
+    if path.suffix == ".nrrd":
+        return _check_nrrd(path, needs_spacing, voxels)
+    return True
 
 
-def _check_nifti(path: Path) -> None:
-    compressed = path.name.endswith(".gz")
+def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxels: bool) -> bool:
+    head, order = _nifti_head(path)
+    dims = struct.unpack(order + "8h", head[40:56])
+    num_dims = 3 if dims[:1] + dims[4:5] == (4, 1) else dims[0]  # a fourth axis of one volume is dropped by ITK
+    if num_dims not in wanted:
+        shape = "×".join(map(str, dims[1 : 1 + max(0, min(dims[0], 7))]))
+        needed = "a 3-D image is needed, split it into one file a volume" if wanted == (3,) else _wanted(wanted)
+        raise InputError(f"{path}: {dims[0]}-D image ({shape}); {needed}")
+    size = dims[1 : 1 + num_dims]
+    spacing = struct.unpack(order + "3f", head[80:92])[: min(num_dims, 3)]
+    known = all(s > 0 for s in spacing)
+    if not all(s > 0 or (s == 0 and not needs_spacing) for s in spacing):
+        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+    code, bits = struct.unpack(order + "2h", head[70:74])
+    (offset,) = struct.unpack(order + "f", head[108:112])
+    if not 0 <= offset < 2**31 or not all(n > 0 for n in size) or bits <= 0:
+        raise InputError(f"{path}: damaged header: size {size}, {bits} bits, voxels at byte {offset}; copy it again")
+    needed = int(offset) + prod(size) * bits // 8
+    if not path.name.endswith(".gz"):
+        _require_bytes(path, path.stat().st_size, needed)
+    elif voxels:
+        _require_bytes(path, _inflated_bytes(path), needed)
+    if voxels and (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
+        _require_finite_floats(path, int(offset), prod(size), np.dtype(f"{order}f{bits // 8}"))
+    return known
+
+
+def _wanted(dims: tuple[int, ...]) -> str:
+    return f"an image of {' or '.join(map(str, sorted(dims)))} dimensions is needed"
+
+
+def _nifti_head(path: Path) -> tuple[bytes, str]:
+    """The first 352 bytes, and their byte order."""
     try:
-        with gzip.open(path) if compressed else path.open("rb") as file:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
             head = file.read(352)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable gzip file ({error}); write it anew") from error
@@ -43,33 +80,29 @@ def _check_nifti(path: Path) -> None:
         raise InputError(f"{path}: not a NIfTI file (its header does not start with the size 348); convert it")
     if struct.unpack(order + "i", head[:4])[0] == 540:
         raise InputError(f"{path}: NIfTI-2, which SimpleITK does not read; convert it to NIfTI-1, NRRD or MetaImage")
-    dims = struct.unpack(order + "8h", head[40:56])
-    if dims[0] != 3 and dims[:1] + dims[4:5] != (4, 1):  # a fourth axis of one volume is dropped by ITK
-        shape = "×".join(map(str, dims[1 : 1 + max(0, min(dims[0], 7))]))
-        raise InputError(f"{path}: {dims[0]}-D image ({shape}); a 3-D image is needed, split it into one file a volume")
-    spacing = struct.unpack(order + "3f", head[80:92])
-    if not all(s > 0 for s in spacing):
-        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    code, bits = struct.unpack(order + "2h", head[70:74])
-    (offset,) = struct.unpack(order + "f", head[108:112])
-    if not 0 <= offset < 2**31 or not all(n > 0 for n in dims[1:4]) or bits <= 0:
-        raise InputError(
-            f"{path}: damaged header: size {dims[1:4]}, {bits} bits, voxels at byte {offset}; copy it again"
-        )
-    needed = int(offset) + prod(dims[1:4]) * bits // 8
-    _require_bytes(path, _inflated_bytes(path) if compressed else path.stat().st_size, needed)
-    if (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
-        with gzip.open(path) if compressed else path.open("rb") as file:
-            file.seek(int(offset))
-            voxels = file.read(prod(dims[1:4]) * (bits // 8))
-        require_finite(path, np.frombuffer(voxels, f"{order}f{bits // 8}"))
+    return head, order
+
+
+def _require_finite_floats(path: Path, offset: int, count: int, dtype: np.dtype, part: int = 1 << 20) -> None:
+    """require_finite for the `count` voxels of a NIfTI file, a part at a time."""
+    bad = 0
+    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        file.seek(offset)
+        for start in range(0, count, part):
+            voxels = np.frombuffer(file.read(min(part, count - start) * dtype.itemsize), dtype)
+            bad += voxels.size - int(np.isfinite(voxels).sum())
+    _refuse_infinite(path, bad, count)
 
 
 def require_finite(path: Path, voxels: np.ndarray) -> None:
     """Raise InputError where `voxels` of the file at `path` hold NaN or infinity."""
     bad = voxels.size - int(np.isfinite(voxels).sum()) if voxels.dtype.kind == "f" else 0
+    _refuse_infinite(path, bad, voxels.size)
+
+
+def _refuse_infinite(path: Path, bad: int, count: int) -> None:
     if bad:
-        raise InputError(f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; mend the image")
+        raise InputError(f"{path}: {bad} of {count} voxels are NaN or infinite; mend the image")
 
 
 def _inflated_bytes(path: Path, start: int = 0) -> int:
@@ -93,36 +126,43 @@ def _inflated_bytes(path: Path, start: int = 0) -> int:
     return count
 
 
-def _check_meta(path: Path) -> None:
+def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     fields, header_bytes = _meta_fields(path)
     data_file = fields.get("ElementDataFile")
     if data_file is None or "DimSize" not in fields:
         raise InputError(f"{path}: not a MetaImage header (no DimSize or ElementDataFile); write it anew")
     if data_file == "LIST" or "%" in data_file:
-        return  # one file a slice: ITK checks these itself
+        return _meta_spacing(fields) is not None  # one file a slice: ITK checks these itself
     local = data_file.upper() == "LOCAL"
     data_path = path if local else path.parent / data_file
     if not data_path.is_file():
         raise InputError(f"{path}: its voxels should lie in {data_path}, which is not there; copy both files together")
     size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
     channels = fields.get("ElementNumberOfChannels", "1")
-    needed = prod(_meta_size(path, fields)) * size * (int(channels) if channels.isdecimal() else 1)
+    needed = prod(_meta_size(path, fields, needs_spacing)) * size * (int(channels) if channels.isdecimal() else 1)
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
     start = header_bytes if local else int(skipped) if skipped.isdecimal() else 0
     compressed = fields.get("CompressedData", "False").lower() == "true"
-    found = _inflated_bytes(data_path, start) if compressed else data_path.stat().st_size - start
-    _require_bytes(data_path, found, needed)
+    if not compressed:
+        _require_bytes(data_path, data_path.stat().st_size - start, needed)
+    elif voxels:
+        _require_bytes(data_path, _inflated_bytes(data_path, start), needed)
+    return _meta_spacing(fields) is not None
 
 
-def _meta_size(path: Path, fields: dict[str, str]) -> list[int]:
+def _meta_spacing(fields: dict[str, str]) -> str | None:
+    return fields.get("ElementSpacing", fields.get("ElementSize"))
+
+
+def _meta_size(path: Path, fields: dict[str, str], needs_spacing: bool) -> list[int]:
     """DimSize, one whole number above 0 for each of NDims axes; the spacing must have as many values."""
-    size, spacing = fields["DimSize"].split(), fields.get("ElementSpacing", fields.get("ElementSize"))
+    size, spacing = fields["DimSize"].split(), _meta_spacing(fields)
     num_dims = fields.get("NDims", "")
     if not all(n.isdecimal() and int(n) > 0 for n in size) or num_dims != str(len(size)):
         raise InputError(
             f"{path}: DimSize = {fields['DimSize']} with NDims = {num_dims}; a size above 0 is needed an axis"
         )
-    if spacing is None and len(size) == 3:
+    if spacing is None and needs_spacing and len(size) == 3:
         raise InputError(f"{path}: no ElementSpacing; the distance of voxels in mm is needed along every axis")
     if spacing is not None and len(spacing.split()) != len(size):
         raise InputError(f"{path}: spacing {spacing} for {len(size)} axes; one value an axis is needed")
@@ -143,19 +183,20 @@ def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
         return fields, file.tell()
 
 
-def _check_nrrd(path: Path) -> None:
+def _check_nrrd(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     """The checksum of voxels that lie gzipped behind the header; teem looks after the other forms itself."""
     gzipped, detached, spaced = False, False, False
     with path.open("rb") as file:
-        while (line := file.readline(10_000).strip().lower()) and not line.startswith(b"data file"):
+        while line := file.readline(10_000).strip().lower():
             gzipped |= line in (b"encoding: gzip", b"encoding: gz")
             spaced |= line.startswith((b"spacings:", b"space directions:"))
-        detached = line != b""
+            detached |= line.startswith((b"data file:", b"datafile:"))
         start = file.tell()
-    if not spaced and not detached:
+    if not spaced and not detached and needs_spacing:
         raise InputError(f"{path}: no spacings; the distance of voxels in mm is needed along every axis")
-    if gzipped and not detached:
+    if gzipped and not detached and voxels:
         _inflated_bytes(path, start)
+    return spaced
 
 
 def _require_bytes(path: Path, found: int, needed: int) -> None:

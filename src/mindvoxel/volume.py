@@ -2,6 +2,9 @@
 
 import errno
 import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -44,10 +47,15 @@ class Volume:
         """(D, H, W), without channels."""
         return self.voxels.shape[-3:]
 
+    @property
+    def num_channels(self) -> int:
+        return 1 if self.voxels.ndim == 3 else self.voxels.shape[0]
+
     def to_image(self) -> sitk.Image:
-        """As SimpleITK has it; raises ValueError for several channels."""
-        if self.voxels.ndim != 3:
-            raise ValueError(f"voxels must be (D, H, W) to become one image, got {self.voxels.shape}; take a channel")
+        """As SimpleITK has it; several channels become the fourth axis of a 4-D image."""
+        if self.voxels.ndim == 4:
+            channels = [self.with_voxels(channel).to_image() for channel in self.voxels]
+            return channels[0] if len(channels) == 1 else sitk.JoinSeries(channels)
         voxels = self.voxels.astype(np.uint8) if self.voxels.dtype == bool else self.voxels
         image = sitk.GetImageFromArray(voxels)
         image.SetSpacing(self.spacing_mm[::-1])
@@ -80,15 +88,22 @@ def read_volume(path: str | Path) -> Volume:
     check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    try:
+    with itk_errors(path):
         reader.ReadImageInformation()
         _check_information(path, reader)
         volume = Volume.from_image(reader.Execute())
-    except RuntimeError as error:  # SimpleITK's own error: its last line says why
-        reason = " ".join(str(error).rpartition("ERROR:")[2].split())
-        raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
     require_finite(path, volume.voxels)
     return volume
+
+
+@contextmanager
+def itk_errors(path: Path) -> Iterator[None]:
+    """SimpleITK's own errors while it reads `path` as one InputError: its last line says why."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = re.sub(r"\(0x\w+\)", "", " ".join(str(error).rpartition("ERROR:")[2].split()))
+        raise InputError(f"{path}: SimpleITK cannot read it: {reason}") from error
 
 
 def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -99,7 +114,11 @@ def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
         raise InputError(f"{path}: {reader.GetNumberOfComponents()} values a voxel; an image with one is needed")
     if not all(s > 0 for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    axes = np.array(reader.GetDirection()).reshape(3, 3)
+    check_axes(path, np.array(reader.GetDirection()).reshape(3, 3))
+
+
+def check_axes(path: Path, axes: np.ndarray) -> None:
+    """Raise InputError unless the direction cosines `axes` (3, 3) are orthonormal."""
     if not np.allclose(axes.T @ axes, np.eye(3), atol=1e-3):
         raise InputError(
             f"{path}: its axes are not at right angles (direction {' '.join(f'{a:g}' for a in axes.ravel())}); "
@@ -110,8 +129,9 @@ def _check_information(path: Path, reader: sitk.ImageFileReader) -> None:
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write `volume` compressed, beside its place first, then renamed; what was written is read back and compared.
 
-    The type follows the suffix: .mha, .nii.gz, .nii or .nrrd; .mhd is refused, its two files cannot be replaced at
-    once. Raises OSError where the folder cannot be written or the disk is full.
+    Several channels, voxels (C, D, H, W), become the fourth axis of a 4-D file. The type follows the suffix: .mha,
+    .nii.gz, .nii or .nrrd; .mhd is refused, its two files cannot be replaced at once. Raises OSError where the folder
+    cannot be written or the disk is full.
     """
     path = Path(path)
     if not path.name.endswith(WRITABLE):
@@ -121,7 +141,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
         with replacing(path) as partial:
             reserve(partial, volume.voxels.nbytes)
             sitk.WriteImage(image, str(partial), useCompression=True)
-            check_header(partial)  # truncated, yet read back as zeros: a mask would compare equal
+            check_header(partial, dims=(3, 4))  # truncated, yet read back as zeros: a mask would compare equal
             written = sitk.GetArrayFromImage(sitk.ReadImage(str(partial)))  # a view would outlive its image
             if not np.array_equal(written, sitk.GetArrayViewFromImage(image), equal_nan=True):
                 raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))

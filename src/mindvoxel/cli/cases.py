@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from easydict import EasyDict
 
+from mindvoxel.data.dataset import Case
 from mindvoxel.data.prepare import Prepared, prepare_case
-from mindvoxel.datasets.promise12 import CasePaths
 from mindvoxel.inference import segment_case
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import score_case, summarise
@@ -15,12 +15,12 @@ from mindvoxel.volume import Volume
 LABELS = {"prostate": 1}
 
 
-def prepare_cases(cases: list[CasePaths], recipe: EasyDict, what: str) -> list[Prepared]:
+def prepare_cases(cases: list[Case], recipe: EasyDict, what: str) -> list[Prepared]:
     """All cases, in order, read and resampled by `num_workers` threads; the first fault ends it."""
     if not cases:
         return []
 
-    def prepare(paths: CasePaths) -> Prepared:
+    def prepare(paths: Case) -> Prepared:
         return prepare_case(
             paths.case,
             paths.image,

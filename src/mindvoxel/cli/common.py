@@ -87,6 +87,17 @@ def boolean(text: str) -> bool:
     return text.lower() in {"true", "1"}
 
 
+def spacing(text: str) -> tuple[float, float, float]:
+    """`3,0.5,0.5`: mm along z, y, x."""
+    try:
+        values = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 3 or not all(0 < v < float("inf") for v in values):
+        raise argparse.ArgumentTypeError(f"three spacings above 0 in mm along z,y,x are needed, got {text!r}")
+    return values
+
+
 def add_device_flags(parser: Parser) -> None:
     target = os.environ.get("DEVICE_TARGET", "Ascend")
     parser.add_argument("--device_target", default=target, help="Ascend, GPU or CPU; DEVICE_TARGET sets the default")

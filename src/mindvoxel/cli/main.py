@@ -1,10 +1,10 @@
-"""The `mindvoxel` command: train, eval, export, create_csv, phantom."""
+"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("train", "eval", "export", "create_csv", "phantom")
+COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,16 +1,24 @@
 """What a data set is, whatever layout it came in: cases of channels and labels, and what the label values mean."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from mindvoxel.volume import Vector, Volume, check_same_grid, read_volume
+from mindvoxel.data.images import read_channels, read_information
+from mindvoxel.errors import InputError
+from mindvoxel.volume import Vector, Volume, check_same_grid
+
+LABEL_RANGE = (-32768, 32767)
+_WHOLE = 1e-3  # a whole number that a file stores as float or scaled is off by its rounding
 
 
 @dataclass(frozen=True)
 class Case:
-    """One scan: its name, the files of its channels in order, and its label or None."""
+    """One scan: its name, the files of its channels in order, and its label or None.
+
+    A file may hold several channels: a 4-D image, or a coloured picture.
+    """
 
     case: str
     images: tuple[Path, ...]
@@ -30,6 +38,7 @@ class Dataset:
     labels: name -> value in the label files; the background is 0.
     cases: labelled, for training.  test_cases: without a label.
     spacing_mm: taken for images that know none, (z, y, x); None: such an image is refused.
+    regions: name -> the values that make up a region, where the data set declares any; `labels` has every value.
     """
 
     name: str
@@ -38,6 +47,7 @@ class Dataset:
     cases: tuple[Case, ...]
     test_cases: tuple[Case, ...] = ()
     spacing_mm: Vector | None = None
+    regions: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def read_image(case: Case, spacing_mm: Vector | None = None) -> Volume:
@@ -45,13 +55,57 @@ def read_image(case: Case, spacing_mm: Vector | None = None) -> Volume:
 
     spacing_mm: for files that know none. Raises InputError where a file cannot be used, or the channels lie apart.
     """
-    first, *others = [read_volume(path) for path in case.images]
+    return _together(case, [read_channels(path, spacing_mm, np.float32) for path in case.images])
+
+
+def image_header(case: Case, spacing_mm: Vector | None = None) -> Volume:
+    """As read_image, without reading the voxels: shape, number of channels, stored type and geometry alone.
+
+    Its voxels are all one 0, which takes no memory.
+    """
+    return _together(case, [read_information(path, spacing_mm) for path in case.images])
+
+
+def _together(case: Case, volumes: list[Volume]) -> Volume:
+    first, *others = volumes
     for path, other in zip(case.images[1:], others, strict=True):
         check_same_grid(first, other, (str(case.image), str(path)))
-    return first.with_voxels(np.stack([v.voxels for v in (first, *others)]).astype(np.float32))
+    if not others:
+        return first
+    if first.voxels.strides == (0, 0, 0, 0):
+        shape = (sum(v.num_channels for v in volumes), *first.shape)
+        return first.with_voxels(np.broadcast_to(first.voxels[0, 0, 0, 0], shape))
+    return first.with_voxels(np.concatenate([v.voxels for v in volumes]))
 
 
 def read_label(case: Case, spacing_mm: Vector | None = None) -> Volume:
-    """The label of a case: voxels (D, H, W), whole numbers as int16; raises InputError where it cannot be used."""
-    label = read_volume(case.label)
-    return label.with_voxels(label.voxels.astype(np.int16))
+    """The label of a case: voxels (D, H, W), whole numbers as int16.
+
+    Raises InputError where the file cannot be used, has several values a voxel, or one that is not whole or not in
+    -32768 to 32767.
+    """
+    volume = read_channels(case.label, spacing_mm)
+    if volume.num_channels != 1:
+        hint = "; a picture with a colour table counts as coloured" if case.label.suffix.lower() == ".png" else ""
+        raise InputError(
+            f"{case.label}: {volume.num_channels} values a voxel in a label, which needs one; save the label values "
+            f"as a single channel{hint}"
+        )
+    voxels = volume.voxels[0]
+    if voxels.dtype.kind == "f":
+        whole = np.rint(voxels)
+        apart = np.abs(voxels - whole) > _WHOLE
+        if apart.any():
+            values = np.unique(voxels[apart])
+            shown = ", ".join(f"{v:g}" for v in values[:5]) + (", …" if len(values) > 5 else "")
+            raise InputError(
+                f"{case.label}: {int(apart.sum())} of {voxels.size} label voxels are no whole number ({shown}); "
+                "write the label without interpolation"
+            )
+        voxels = whole
+    lowest, highest = voxels.min(), voxels.max()
+    if lowest < LABEL_RANGE[0] or highest > LABEL_RANGE[1]:
+        raise InputError(
+            f"{case.label}: label values from {lowest:g} to {highest:g}; {LABEL_RANGE[0]} to {LABEL_RANGE[1]} is needed"
+        )
+    return volume.with_voxels(voxels.astype(np.int16))

@@ -5,8 +5,6 @@ otherwise; intensities are relative, fat about 0.8 and water about 1.1.
 """
 
 import errno
-import os
-import shutil
 from dataclasses import dataclass
 from math import pi
 from pathlib import Path
@@ -17,6 +15,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mindvoxel.errors import InputError
+from mindvoxel.files import replacing_folder
 from mindvoxel.headers import check_header
 from mindvoxel.log import progress
 from mindvoxel.volume import Volume, reserve
@@ -54,22 +53,15 @@ def write_phantom(root: str | Path, num_cases: int = 12, seed: int = 0, size_sca
     over the same field of view. Everything is written beside `root` and renamed, so no part of a set can remain.
     Raises InputError where `root` exists and is not an empty folder, OSError where it cannot be written.
     """
-    root = Path(root).absolute()
     if num_cases < 1:
         raise InputError(f"num_cases must be 1 or more, got {num_cases}")
-    if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise InputError(f"{root}: exists and is not an empty folder; name a new one, or remove it")
-    partial = root.with_name(f".partial-{os.getpid()}-{root.name}")
-    try:
+    with replacing_folder(root) as partial:
         for folder in ("img", "gt"):
-            (partial / folder).mkdir(parents=True)
+            (partial / folder).mkdir()
         for case in progress(range(num_cases), what="phantom scans", unit="case"):
             image, label = make_case(seed, case, size_scale)
             _write_pair(partial / "img" / f"Case{case:02d}.mhd", image)
             _write_pair(partial / "gt" / f"Case{case:02d}_segmentation.mhd", label)
-        partial.replace(root)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_pair(path: Path, volume: Volume) -> None:

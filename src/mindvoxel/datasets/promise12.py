@@ -1,24 +1,23 @@
 """PROMISE12's layout (Litjens et al. 2014): img/CaseNN.mhd and gt/CaseNN_segmentation.mhd, paired by name."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from mindvoxel.data.dataset import Case, Dataset
 from mindvoxel.errors import InputError
-from mindvoxel.volume import SUFFIXES, stem_of
+from mindvoxel.volume import SUFFIXES, Vector, stem_of
 
 LABEL_SUFFIX = "_segmentation"
+LABELS = {"background": 0, "prostate": 1}
 
 
-@dataclass(frozen=True)
-class CasePaths:
-    """One scan: its name, its image, and its label or None."""
-
-    case: str
-    image: Path
-    label: Path | None
+def open_promise12(root: str | Path, spacing_mm: Vector | None = None) -> Dataset:
+    """The MRI scans below root/img with their labels below root/gt; test cases, where any, below root/test/img."""
+    root = Path(root)
+    test = list_cases(root / "test", labels=False) if (root / "test").is_dir() else []
+    return Dataset(root.resolve().name, ("MRI",), LABELS, tuple(list_cases(root)), tuple(test), spacing_mm)
 
 
-def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = True) -> list[CasePaths]:
+def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = True) -> list[Case]:
     """The cases below `root`, all in the order of their names, or `names` (file names, with suffix or without).
 
     MetaImage, NIfTI and NRRD may be mixed. Raises InputError for a missing folder, a name that is not there, an image
@@ -41,7 +40,7 @@ def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = 
         if labels and label is None:
             needed = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
             raise InputError(f"{images[stem]}: has no label; {needed} is needed")
-        cases.append(CasePaths(stem, images[stem], label))
+        cases.append(Case(stem, (images[stem],), label))
     return cases
 
 

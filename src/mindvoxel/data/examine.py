@@ -1,0 +1,157 @@
+"""All that can be wrong with one case, and what it adds to the fingerprint, from one reading of its files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from mindvoxel.data.dataset import Case, Dataset, image_header, read_image, read_label
+from mindvoxel.data.fingerprint import Measured, count_values, measure
+from mindvoxel.data.workers import Tell
+from mindvoxel.errors import InputError
+from mindvoxel.volume import Vector, Volume, check_same_grid
+
+TOLERANCE_MM = 0.1
+# A voxel as it is stored and as float32, in the reader and in NumPy; a label, its mask and the foreground's values.
+_BYTES_OF_CHANNEL, _BYTES_OF_LABEL = 12, 16
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What one case adds; shape and spacing are None where its image cannot be read."""
+
+    case: str
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+    label_voxels: dict[int, int] | None
+    shape: tuple[int, int, int] | None
+    spacing_mm: Vector | None
+    measured: Measured | None
+
+
+def predicted_bytes(dataset: Dataset) -> int:
+    """What reading and measuring the largest case takes in one process, by the headers of the five largest files."""
+    largest = sorted(dataset.cases, key=lambda case: sum(map(_file_bytes, case.images)))[-5:]
+    predicted = []
+    for case in largest:
+        with suppress(InputError, OSError):  # told when the case is read
+            header = image_header(case, dataset.spacing_mm)
+            predicted.append(prod(header.shape) * (_BYTES_OF_CHANNEL * header.num_channels + _BYTES_OF_LABEL))
+    return max(predicted, default=0)
+
+
+def _file_bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def examine(case: Case, tell: Tell, *, dataset: Dataset, sample_size: int, allow_empty: bool) -> Examined:
+    """All that is wrong with one case."""
+    faults: list[str] = []
+    tell("reading the image")
+    image = _read_channels(case, dataset, faults)
+    tell("reading the label")
+    label = _read_label(case, dataset, image, faults)
+    tell("measuring")
+    counts = None if label is None else count_values(label.voxels)
+    warnings: list[str] = []
+    if counts is not None:
+        faults += _label_faults(case, counts, dataset, allow_empty)
+    measured = None
+    if not faults:
+        measured = measure(case.case, image.voxels, label.voxels, image.spacing_mm, counts, sample_size)
+        _check_crop(case, measured, faults, warnings)
+    shape, spacing = (None, None) if image is None else (image.shape, image.spacing_mm)
+    return Examined(case.case, tuple(faults), tuple(warnings), counts, shape, spacing, None if faults else measured)
+
+
+@contextmanager
+def _noting(faults: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        faults.append(str(error))
+    except OSError as error:
+        faults.append(f"{error.filename}: {error.strerror}; make it readable")
+
+
+def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | None:
+    """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like."""
+    volumes: list[tuple[Path, Volume]] = []
+    for path in case.images:
+        with _noting(faults):
+            volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
+    before = len(faults)
+    for path, volume in volumes[1:]:
+        with _noting(faults):
+            check_same_grid(volumes[0][1], volume, (str(volumes[0][0]), str(path)), TOLERANCE_MM)
+    for path, volume in volumes:
+        for number, channel in enumerate(volume.voxels):
+            faults += _voxel_faults(path, number if len(volume.voxels) > 1 else None, channel)
+    if len(volumes) < len(case.images):
+        return None
+    num_channels = sum(len(volume.voxels) for _, volume in volumes)
+    if num_channels != len(dataset.channels):
+        faults.append(
+            f"{case.image}: {num_channels} channels in {len(case.images)} files, where the data set declares "
+            f"{len(dataset.channels)} ({', '.join(dataset.channels)})"
+        )
+    first = volumes[0][1]
+    if len(volumes) == 1 or len(faults) > before:
+        return first
+    return first.with_voxels(np.concatenate([volume.voxels for _, volume in volumes]))
+
+
+def _voxel_faults(path: Path, number: int | None, channel: np.ndarray) -> list[str]:
+    low, high = float(channel.min()), float(channel.max())
+    where = f"{path}" if number is None else f"{path}, channel {number}"
+    if not np.isfinite([low, high]).all():
+        return [f"{where}: values beyond 3.4e38, which float32 does not hold; rescale the image"]
+    if low == high:
+        return [f"{where}: constant, every voxel is {low:g}; an image with some contrast is needed"]
+    return []
+
+
+def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list[str]) -> Volume | None:
+    if case.label is None:
+        faults.append("no label file; add one, or take the case out of the training cases")
+        return None
+    label = None
+    with _noting(faults):
+        label = read_label(case, dataset.spacing_mm)
+        if image is not None:
+            check_same_grid(image, label, (str(case.image), str(case.label)), TOLERANCE_MM)
+    return label
+
+
+def _label_faults(case: Case, counts: dict[int, int], dataset: Dataset, allow_empty: bool) -> list[str]:
+    faults = []
+    declared = sorted(set(dataset.labels.values()))
+    unknown = {value: count for value, count in counts.items() if value not in declared}
+    if unknown:
+        faults.append(
+            f"{case.label}: label values that are not declared: {_listed(unknown)}; declared are "
+            f"{', '.join(map(str, declared))}"
+        )
+    if not allow_empty and not any(value > 0 for value in counts):
+        faults.append(
+            f"{case.label}: empty, all of its {sum(counts.values())} voxels are background; allow it with "
+            "--allow_empty where nothing is to be seen"
+        )
+    return faults
+
+
+def _listed(counts: dict[int, int], most: int = 10) -> str:
+    parts = [f"{value} ({count} voxels)" for value, count in counts.items()]
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+
+
+def _check_crop(case: Case, measured: Measured, faults: list[str], warnings: list[str]) -> None:
+    """Foreground where every channel is 0, at the rim of the scan, is cut away with it."""
+    total = sum(count for value, count in measured.label_voxels.items() if value > 0)
+    lost = total - measured.channels[0].moments.count
+    if lost:
+        text = f"{case.label}: {lost} of {total} foreground voxels lie outside the box of non-zero image voxels"
+        (faults if lost == total else warnings).append(f"{text} and are cropped away; does it belong to this image?")

@@ -1,0 +1,80 @@
+"""Looks at a picture file (PNG, JPEG, BMP) before SimpleITK opens it.
+
+SimpleITK 2.5 fills what is missing of a cut JPEG with grey and reads a cut BMP as whatever was in memory, both without
+an error, and takes a grey BMP for a coloured one. Of TIFF and PNG it sees the faults itself.
+"""
+
+import struct
+from pathlib import Path
+
+from mindvoxel.errors import InputError
+
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_PNG_ALPHA = {4, 6}  # colour types: grey with alpha, RGB with alpha
+
+
+def check_picture(path: Path) -> None:
+    """Raise InputError where the picture is missing, cut short, or has an alpha channel."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        _check_png(path)
+    elif suffix in {".jpg", ".jpeg"}:
+        _check_jpeg(path)
+    elif suffix == ".bmp":
+        _check_bmp(path)
+
+
+def refuse_alpha(path: Path, num_values: int) -> None:
+    """Raise InputError where a pixel of the picture has 2 values (grey, alpha) or 4 and more (colour, alpha)."""
+    if num_values not in (1, 3):
+        raise InputError(
+            f"{path}: {num_values} values a pixel, which counts its transparency (alpha channel); save it as RGB or "
+            "grey without one"
+        )
+
+
+def grey_bmp(path: Path) -> bool:
+    """Whether a BMP file holds grey values; SimpleITK gives three equal channels for these."""
+    if path.suffix.lower() != ".bmp":
+        return False
+    head = path.read_bytes()[:1078]
+    offset, header_size, bits = (struct.unpack_from(f, head, at)[0] for f, at in (("<I", 10), ("<I", 14), ("<H", 28)))
+    colours = head[14 + header_size : min(offset, 1078)]
+    return bits == 8 and all(len(set(colours[i : i + 3])) == 1 for i in range(0, len(colours) - 3, 4))
+
+
+def _check_png(path: Path) -> None:
+    data = path.read_bytes()
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 33:
+        raise InputError(f"{path}: not a PNG file; convert it")
+    if data.rstrip(b"\0")[-8:-4] != b"IEND" and b"IEND" not in data[-64:]:
+        raise InputError(f"{path}: truncated after {len(data)} bytes, its end is missing; copy it again")
+    if data[25] in _PNG_ALPHA:
+        refuse_alpha(path, 2 if data[25] == 4 else 4)
+
+
+def _check_jpeg(path: Path) -> None:
+    data = path.read_bytes()
+    if data[:2] != b"\xff\xd8":
+        raise InputError(f"{path}: not a JPEG file; convert it")
+    if not data.rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
+        raise InputError(f"{path}: truncated after {len(data)} bytes, its end is missing; copy it again")
+
+
+def _check_bmp(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(54)
+    if head[:2] != b"BM" or len(head) < 54:
+        raise InputError(f"{path}: not a BMP file; convert it")
+    (offset,) = struct.unpack_from("<I", head, 10)
+    width, height, _, bits, compression = struct.unpack_from("<iiHHI", head, 18)
+    if compression != 0 or width <= 0 or height == 0 or bits not in (8, 24):
+        raise InputError(
+            f"{path}: BMP of {width}×{height} pixels with {bits} bits each, compression {compression}; save it as PNG, "
+            "or as BMP with 8 or 24 bits, not compressed"
+        )
+    found, needed = path.stat().st_size, offset + (width * bits + 31) // 32 * 4 * abs(height)
+    if found < needed:
+        raise InputError(f"{path}: truncated, {found} bytes where its header asks for {needed}; copy it again")
