@@ -31,7 +31,8 @@ class Preprocessing:
     """How a scan becomes what the network sees; with spacing, axes, label values and intensities all that decides it.
 
     normalization: one scheme a channel: ct (clip to the 0.5 and 99.5 foreground percentiles, subtract their mean,
-        divide by their deviation), zscore (over all voxels), zscore_mask (over the non-zero mask; 0 outside), rescale
+        divide by their deviation), zscore (over all voxels), zscore_mask (over the non-zero mask, where the
+        crop is positive over the channel's own non-zero voxels; 0 outside), rescale
         (to [0, 1]), rgb (by 255), none.
     order: normalize_resample (nnU-Net v2) or resample_normalize (nnU-Net v1, NVIDIA).
     crop: the box of voxels that are nonzero (holes filled) or positive in any channel.
@@ -84,12 +85,13 @@ class Plan:
 
     labels: name -> value in the label files. The network's class k is the k-th smallest value (`label_values`), so
     that values such as 0, 1, 4 become classes 0, 1, 2, and are mapped back on output.
-    axes: network axis i is scan axis axes[i], of (z, y, x); the coarsest axis first.
+    memory_gb: of the device that the networks are sized for; None: fixed sizes.
+    axes: network axis i is scan axis axes[i], of (z, y, x); nnU-Net puts the coarsest axis first.
     """
 
     planner: str
     dataset: str
-    memory_gb: float
+    memory_gb: float | None
     channels: tuple[str, ...]
     labels: dict[str, int]
     axes: tuple[int, int, int]

@@ -3,21 +3,39 @@
 from mindvoxel.data.dataset import Dataset
 from mindvoxel.data.fingerprint import Fingerprint
 from mindvoxel.data.plan import Plan
-from mindvoxel.data.planning import nnunet_v2
+from mindvoxel.data.planning import nnunet, nnunet_v1, nnunet_v2, nvidia
 from mindvoxel.errors import InputError
 
-PLANNERS = {"nnunet_v2": nnunet_v2.plan}
+SYSTEMS = {system.name: system for system in (nnunet_v2.SYSTEM, nnunet_v1.SYSTEM)}
+PLANNERS = (*SYSTEMS, nvidia.NAME)
 
 
 def make_plan(
-    fingerprint: Fingerprint, dataset: Dataset, planner: str = "nnunet_v2", memory_gb: float | None = None
+    fingerprint: Fingerprint,
+    dataset: Dataset,
+    planner: str = "nnunet_v2",
+    memory_gb: float | None = None,
+    task: str | None = None,
 ) -> Plan:
-    """The plan of a data set. memory_gb: of the device to train on; None: what the planner was made for.
+    """The plan of a data set.
 
-    Raises InputError for an unknown planner, or memory that holds no network.
+    memory_gb: of the device to train on; None: what the planner was made for.
+    task: of NVIDIA's fixed tables; None: by the data set's name.
+    Raises InputError for an unknown planner, a fingerprint of other data, or memory that holds no network.
     """
     if planner not in PLANNERS:
         raise InputError(f"--planner {planner} is unknown; choose one of {', '.join(PLANNERS)}")
-    if memory_gb is not None and not memory_gb > 0:
+    if memory_gb is not None and not 0 < memory_gb < float("inf"):
         raise InputError(f"--memory_gb must be above 0, got {memory_gb:g}")
-    return PLANNERS[planner](fingerprint, dataset, memory_gb)
+    if not fingerprint.cases:
+        raise InputError(f"{dataset.name}: no labelled case; a plan needs one or more")
+    if len(fingerprint.intensities) != len(dataset.channels):
+        raise InputError(
+            f"{dataset.name}: the fingerprint is of {len(fingerprint.intensities)} channels, the data set has "
+            f"{len(dataset.channels)}; take the fingerprint anew"
+        )
+    if planner == nvidia.NAME:
+        return nvidia.plan(fingerprint, dataset, memory_gb, task)
+    if task is not None:
+        raise InputError(f"--task {task} chooses one of NVIDIA's tables; it needs --planner nvidia")
+    return nnunet.plan(SYSTEMS[planner], fingerprint, dataset, memory_gb)

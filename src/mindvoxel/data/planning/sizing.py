@@ -20,6 +20,7 @@ class Grid:
     """What all configurations of a data set start from; scan axes until `axes` permutes them."""
 
     spacing_mm: np.ndarray
+    median_mm: np.ndarray
     axes: tuple[int, int, int]
     median_slices: int
 
@@ -37,7 +38,7 @@ def common_grid(fingerprint: Fingerprint) -> Grid:
     sizes = np.median(shapes, axis=0)
     first = int(np.argmax(spacing)) if sizes.min() > 1 else int(np.argmin(sizes))
     axes = (first, *(axis for axis in range(3) if axis != first))
-    return Grid(spacing, axes, int(round(sizes[first])))
+    return Grid(spacing, np.percentile(spacings, 50, axis=0), axes, int(round(sizes[first])))
 
 
 def cases_of(fingerprint: Fingerprint) -> tuple[np.ndarray, np.ndarray]:
