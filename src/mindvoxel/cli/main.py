@@ -1,10 +1,10 @@
-"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify."""
+"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify, preprocess."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify")
+COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify", "preprocess")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

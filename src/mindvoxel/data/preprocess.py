@@ -64,12 +64,12 @@ def read_scan(
     case: Case, plan: Plan, way: Preprocessing, spacing_mm: Vector | None = None, *, training: bool = True
 ) -> Scan:
     """Read, permute and crop a case, and turn its label values into classes."""
-    if len(case.images) != len(plan.channels):
-        raise InputError(
-            f"{case.case}: {len(case.images)} images where the plan has the channels {', '.join(plan.channels)}; "
-            "one image a channel is needed"
-        )
     source = read_image(case, spacing_mm)
+    if source.num_channels != len(plan.channels):
+        raise InputError(
+            f"case {case.case}: {source.num_channels} channels in its images, the plan has {len(plan.channels)} "
+            f"({', '.join(plan.channels)}); add the missing ones, or plan again"
+        )
     grid = CaseGrid(
         source_shape=source.shape,
         source_spacing_mm=tuple(source.spacing_mm),
@@ -181,7 +181,7 @@ def normalized(
         try:
             result[channel] = normalize(voxels, scheme, intensity=plan.intensities[channel], mask=mask)
         except ValueError as error:
-            raise InputError(f"{scan.case.images[channel]}: {error}") from error
+            raise InputError(f"case {scan.case.case}, channel {plan.channels[channel]}: {error}") from error
     return result
 
 

@@ -14,7 +14,7 @@ from mindvoxel.data.fingerprint import CaseFingerprint, Fingerprint
 from mindvoxel.data.plan import Configuration, Plan, preprocessing_key
 from mindvoxel.data.workers import Tell, run_cases
 from mindvoxel.errors import InputError
-from mindvoxel.log import progress
+from mindvoxel.log import LOGGER, progress
 from mindvoxel.volume import Vector
 
 
@@ -45,10 +45,14 @@ def preprocess_dataset(
 
     Raises InputError where a folder holds cases of another plan, unless `overwrite`.
     """
-    cases = dataset.cases[shard[0] :: shard[1]]
+    cases, known = dataset.cases[shard[0] :: shard[1]], {case.case for case in dataset.cases}
     for name in job.configurations:
-        store.begin_folder(job.output / name, preprocessing_key(job.plan, name), overwrite=overwrite)
-        store.remove_unfinished(job.output / name, [case.case for case in cases])
+        folder = job.output / name
+        store.begin_folder(folder, preprocessing_key(job.plan, name), overwrite=overwrite)
+        store.remove_unfinished(folder, [case.case for case in cases])
+        for gone in sorted(set(store.list_cases(folder)) - known):
+            LOGGER.warning("%s: case %s is no longer part of the data set, and removed", folder, gone)
+            store.remove_case(folder, gone)
     results = run_cases(partial(preprocess_one, job=job), cases, num_workers=num_workers, what="preprocessing")
     return list(progress(results, total=len(cases), what="preprocessing", unit="case"))
 
@@ -98,6 +102,12 @@ def is_done(folder: Path, case: str, origin: dict, compress: bool) -> bool:
     except InputError:
         return False
     return record.get("origin") == origin and record.get("form") == ("compressed" if compress else "raw")
+
+
+def disk_bytes(output: Path, configurations: Sequence[str]) -> int:
+    """What the preprocessed cases take on disk; what is linked counts once."""
+    stats = [path.stat() for name in configurations for path in (output / name).iterdir() if path.is_file()]
+    return sum({(stat.st_dev, stat.st_ino): stat.st_size for stat in stats}.values())
 
 
 def configurations_of(plan: Plan, text: str | None) -> tuple[str, ...]:
