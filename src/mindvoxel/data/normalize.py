@@ -57,19 +57,22 @@ def score_ct(voxels: np.ndarray, intensity: Intensity) -> np.ndarray:
 
 def zscore(voxels: np.ndarray) -> np.ndarray:
     """(x − mean) / deviation over all voxels; a constant image becomes 0."""
-    mean, deviation = mean_and_deviation(voxels)
-    result = voxels.astype(np.float32)
-    result -= np.float32(mean)
-    result /= np.float32(max(deviation, _LEAST_SD))
-    return result
+    return _scored(voxels, *mean_and_deviation(voxels))
 
 
 def zscore_mask(voxels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(x − mean) / deviation with both taken inside the bool `mask`; 0 outside it."""
-    result = np.zeros(voxels.shape, np.float32)
-    inside = voxels[mask]
-    if inside.size:
-        result[mask] = zscore(inside)
+    if not mask.any():
+        return np.zeros(voxels.shape, np.float32)
+    result = _scored(voxels, *mean_and_deviation(voxels[mask]))
+    result[~mask] = 0
+    return result
+
+
+def _scored(voxels: np.ndarray, mean: float, deviation: float) -> np.ndarray:
+    result = voxels.astype(np.float32)
+    result -= np.float32(mean)
+    result /= np.float32(max(deviation, _LEAST_SD))
     return result
 
 

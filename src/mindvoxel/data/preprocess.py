@@ -98,15 +98,22 @@ def read_scan(
 def finish(scan: Scan, plan: Plan, configuration: str) -> Preprocessed:
     """Normalise and resample a scan in the order of the plan, then pad it where the plan pads training cases."""
     config = plan.configurations[configuration]
+    way = config.preprocessing
     grid, apart = target_of(scan, config)
-    image, classes = scan.image, scan.classes
-    if config.preprocessing.order == "normalize_resample":
-        image = normalized(scan, image, classes, plan, config)
-    image = resize(image, grid.shape, order=3, anisotropic_axis=apart)
+    classes = scan.classes
+    inside = None if classes is None else classes >= 0
     if classes is not None:
         classes = resize_label(classes, grid.shape, anisotropic_axis=apart)
-    if config.preprocessing.order == "resample_normalize":
-        image = normalized(scan, image, classes, plan, config)
+    if inside is not None and way.order == "resample_normalize":
+        inside = classes >= 0
+    image = np.empty((len(scan.image), *grid.shape), np.float32)
+    for channel, voxels in enumerate(scan.image):  # a channel at a time, for the memory
+        if way.order == "normalize_resample":
+            voxels = normalized(scan, channel, voxels, inside, plan, way)
+        voxels = resize(voxels, grid.shape, order=3, anisotropic_axis=apart)
+        if way.order == "resample_normalize":
+            voxels = normalized(scan, channel, voxels, inside, plan, way)
+        image[channel] = voxels
     label = pad(classes, grid.pad) if scan.labelled else None
     return Preprocessed(scan.case.case, pad(image, grid.pad), label, grid)
 
@@ -168,21 +175,15 @@ def to_classes(label: np.ndarray, values: tuple[int, ...], where: str) -> np.nda
 
 
 def normalized(
-    scan: Scan, image: np.ndarray, classes: np.ndarray | None, plan: Plan, config: Configuration
+    scan: Scan, channel: int, voxels: np.ndarray, inside: np.ndarray | None, plan: Plan, way: Preprocessing
 ) -> np.ndarray:
-    """Every channel by its scheme. Inside a mask: the non-zero mask of all channels, its holes filled, or where the
-    plan crops to positive voxels (NVIDIA) the channel's own voxels that are not 0."""
-    result = np.empty(image.shape, np.float32)
-    for channel, scheme in enumerate(config.preprocessing.normalization):
-        voxels = image[channel]
-        mask = None
-        if scheme == "zscore_mask":
-            mask = classes >= 0 if config.preprocessing.crop == "nonzero" else voxels != 0
-        try:
-            result[channel] = normalize(voxels, scheme, intensity=plan.intensities[channel], mask=mask)
-        except ValueError as error:
-            raise InputError(f"case {scan.case.case}, channel {plan.channels[channel]}: {error}") from error
-    return result
+    """A channel by its scheme; what lies `inside` a mask: the non-zero mask of all channels, its holes filled, or where
+    the plan crops to positive voxels (NVIDIA) the channel's own voxels that are not 0."""
+    mask = inside if way.crop == "nonzero" else voxels != 0
+    try:
+        return normalize(voxels, way.normalization[channel], intensity=plan.intensities[channel], mask=mask)
+    except ValueError as error:
+        raise InputError(f"case {scan.case.case}, channel {plan.channels[channel]}: {error}") from error
 
 
 def training_pad(shape: Shape, patch_size: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
