@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [("README.md", "README_CN.md"), ("vnet/README.md", "vnet/README_CN.md"), ("docs/en/cpu.md", "docs/zh/cpu.md")]
+PAGES = [
+    ("README.md", "README_CN.md"),
+    ("vnet/README.md", "vnet/README_CN.md"),
+    ("docs/en/cpu.md", "docs/zh/cpu.md"),
+    ("docs/en/datasets.md", "docs/zh/datasets.md"),
+    ("docs/en/verify.md", "docs/zh/verify.md"),
+]
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
 TINY += " --batch_size 1"
@@ -105,6 +111,12 @@ def test_v_net_s_commands_then_python_on_what_they_made(workspace):
     (workspace / "snippet.py").write_text(blocks("README.md", "python")[0])
     run("python snippet.py", workspace)
     assert (workspace / "Case00.nii.gz").is_file()
+
+
+def test_the_conversions_of_the_page_on_data_sets(workspace):
+    run(blocks("docs/en/datasets.md", "bash")[1], workspace)
+    assert len((workspace / "listed" / "cases.csv").read_text().splitlines()) == 51
+    assert (workspace / "listed" / "images" / "Case00.nii.gz").is_symlink()
 
 
 def test_published_recipes_table_names_every_recipe():

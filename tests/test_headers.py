@@ -133,6 +133,33 @@ def test_a_nifti_header_of_nonsense_is_refused(tmp_path):
         refused(tmp_path / "a.nii", "damaged header")
 
 
+def test_a_nifti_is_measured_by_its_type_as_its_reader_does(tmp_path):
+    """ITK goes by the type and not by the bits: it would read past the end, and says nothing."""
+    (tmp_path / "a.nii").write_bytes(nifti(code=8, bits=16))
+    refused(tmp_path / "a.nii", "truncated, 982 bytes where its header asks for 1612")
+    (tmp_path / "b.nii").write_bytes(nifti(code=4, bits=99))
+    assert np.array_equal(read_volume(tmp_path / "b.nii").voxels, VOXELS)
+    (tmp_path / "c.nii").write_bytes(nifti(code=5))
+    refused(tmp_path / "c.nii", "damaged header", "voxels of type 5")
+
+
+@pytest.mark.parametrize("member", [1, 3, 351, 353, 1001])
+def test_floats_are_looked_at_whatever_the_pieces_they_come_in(tmp_path, member):
+    """Gzip members of a few bytes, and two megabytes of something behind the voxels, which is not theirs."""
+    voxels = VOXELS.astype(np.float32)
+    data = nifti(code=16, bits=32, voxels=voxels) + np.full(1 << 19, np.nan, np.float32).tobytes()
+    pieces = [data[i : i + member] for i in range(0, 1612, member)] + [data[-(-1612 // member) * member :]]
+    (tmp_path / "a.nii.gz").write_bytes(b"".join(map(gzip.compress, pieces)))
+    assert np.array_equal(read_volume(tmp_path / "a.nii.gz").voxels, voxels)
+    voxels[-1, -1, -1] = np.inf
+    voxels[0, 0, 0] = np.nan
+    data = nifti(code=16, bits=32, voxels=voxels)
+    (tmp_path / "b.nii.gz").write_bytes(
+        b"".join(gzip.compress(data[i : i + member]) for i in range(0, len(data), member))
+    )
+    refused(tmp_path / "b.nii.gz", "2 of 315 voxels are NaN or infinite")
+
+
 @pytest.mark.parametrize("missing", [1, 300])
 def test_a_truncated_nifti_is_refused(tmp_path, missing):
     (tmp_path / "a.nii").write_bytes(nifti()[:-missing])

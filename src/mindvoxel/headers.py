@@ -8,6 +8,7 @@ the few fields that decide, and the checksums, are looked at here first.
 import gzip
 import struct
 import zlib
+from collections.abc import Iterable, Iterator
 from math import prod
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from mindvoxel.errors import InputError
 
 _META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4}
 _META_BYTES |= {"FLOAT": 4, "DOUBLE": 8, "LONG_LONG": 8, "ULONG_LONG": 8}
+
+# NIfTI-1's datatype codes and their bits a voxel; readers go by the code and not by the header's own bitpix.
+_NIFTI_BITS = {2: 8, 4: 16, 8: 32, 16: 32, 32: 64, 64: 64, 128: 24, 256: 8, 512: 16, 768: 32, 1024: 64, 1280: 64}
+_NIFTI_BITS |= {1792: 128, 2304: 32}
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
 
 
 def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool = True, voxels: bool = True) -> bool:
@@ -50,17 +56,24 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
     known = all(s > 0 for s in spacing)
     if not all(s > 0 or (s == 0 and not needs_spacing) for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
-    code, bits = struct.unpack(order + "2h", head[70:74])
+    (code,) = struct.unpack(order + "h", head[70:72])
+    bits = _NIFTI_BITS.get(code, 0)
     (offset,) = struct.unpack(order + "f", head[108:112])
     if not 0 <= offset < 2**31 or not all(n > 0 for n in size) or bits <= 0:
-        raise InputError(f"{path}: damaged header: size {size}, {bits} bits, voxels at byte {offset}; copy it again")
+        raise InputError(
+            f"{path}: damaged header: size {size}, voxels of type {code} ({bits} bits) at byte {offset}; copy it again"
+        )
     needed = int(offset) + prod(size) * bits // 8
-    if not path.name.endswith(".gz"):
-        _require_bytes(path, path.stat().st_size, needed)
-    elif voxels:
-        _require_bytes(path, _inflated_bytes(path), needed)
-    if voxels and (code, bits) in {(16, 32), (64, 64)}:  # float32, float64: ITK would turn NaN into 0
-        _require_finite_floats(path, int(offset), prod(size), np.dtype(f"{order}f{bits // 8}"))
+    compressed, found, bad = path.name.endswith(".gz"), needed, 0
+    if voxels and code in _NIFTI_FLOATS:  # ITK would turn NaN into 0
+        chunks = _inflated(path) if compressed else _raw(path)
+        found, bad = _count_floats(chunks, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
+    elif compressed:
+        found = sum(map(len, _inflated(path))) if voxels else needed
+    else:
+        found = path.stat().st_size
+    _require_bytes(path, found, needed)
+    _refuse_infinite(path, bad, prod(size))
     return known
 
 
@@ -83,15 +96,24 @@ def _nifti_head(path: Path) -> tuple[bytes, str]:
     return head, order
 
 
-def _require_finite_floats(path: Path, offset: int, count: int, dtype: np.dtype, part: int = 1 << 20) -> None:
-    """require_finite for the `count` voxels of a NIfTI file, a part at a time."""
-    bad = 0
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-        file.seek(offset)
-        for start in range(0, count, part):
-            voxels = np.frombuffer(file.read(min(part, count - start) * dtype.itemsize), dtype)
-            bad += voxels.size - int(np.isfinite(voxels).sum())
-    _refuse_infinite(path, bad, count)
+def _count_floats(chunks: Iterable[bytes], offset: int, count: int, dtype: np.dtype) -> tuple[int, int]:
+    """Bytes in all `chunks`, and how many of the `count` numbers from byte `offset` on are NaN or infinite."""
+    found, bad, rest = 0, 0, b""
+    end = offset + count * dtype.itemsize
+    for chunk in chunks:
+        part = rest + chunk[max(offset - found, 0) : max(end - found, 0)]
+        whole = len(part) // dtype.itemsize
+        if whole:
+            bad += whole - int(np.isfinite(np.frombuffer(part, dtype, whole)).sum())
+        rest = part[whole * dtype.itemsize :]
+        found += len(chunk)
+    return found, bad
+
+
+def _raw(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            yield chunk
 
 
 def require_finite(path: Path, voxels: np.ndarray) -> None:
@@ -105,8 +127,8 @@ def _refuse_infinite(path: Path, bad: int, count: int) -> None:
         raise InputError(f"{path}: {bad} of {count} voxels are NaN or infinite; mend the image")
 
 
-def _inflated_bytes(path: Path, start: int = 0) -> int:
-    """Bytes that the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
+def _inflated(path: Path, start: int = 0) -> Iterator[bytes]:
+    """What the gzip or zlib stream at `start` unpacks to. Raises InputError where it is damaged or cut short.
 
     Worth the time, about 3 s a gigabyte: ITK fills what it cannot unpack with whatever was in memory, and goes on.
     """
@@ -115,15 +137,16 @@ def _inflated_bytes(path: Path, start: int = 0) -> int:
         with path.open("rb") as file:
             file.seek(start)
             while chunk := file.read(1 << 16):
-                count += len(unpack.decompress(chunk))
+                part = unpack.decompress(chunk)
                 while unpack.eof and unpack.unused_data[:2] == b"\x1f\x8b":  # the next member, as bgzip writes them
                     chunk, unpack = unpack.unused_data, zlib.decompressobj(wbits=47)
-                    count += len(unpack.decompress(chunk))
+                    part += unpack.decompress(chunk)
+                count += len(part)
+                yield part
     except zlib.error as error:
         raise InputError(f"{path}: damaged, its compressed voxels do not unpack ({error}); copy it again") from error
     if not unpack.eof:
         raise InputError(f"{path}: truncated, its compressed voxels end after {count} bytes unpacked; copy it again")
-    return count
 
 
 def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
@@ -137,7 +160,10 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     data_path = path if local else path.parent / data_file
     if not data_path.is_file():
         raise InputError(f"{path}: its voxels should lie in {data_path}, which is not there; copy both files together")
-    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_"), 1)
+    size = _META_BYTES.get(fields.get("ElementType", "").removeprefix("MET_").removesuffix("_ARRAY"))
+    if size is None:
+        found = fields.get("ElementType", "nothing")
+        raise InputError(f"{path}: {found} as ElementType; one of MET_SHORT, MET_FLOAT and so on is needed")
     channels = fields.get("ElementNumberOfChannels", "1")
     needed = prod(_meta_size(path, fields, needs_spacing)) * size * (int(channels) if channels.isdecimal() else 1)
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
@@ -146,7 +172,7 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     if not compressed:
         _require_bytes(data_path, data_path.stat().st_size - start, needed)
     elif voxels:
-        _require_bytes(data_path, _inflated_bytes(data_path, start), needed)
+        _require_bytes(data_path, sum(map(len, _inflated(data_path, start))), needed)
     return _meta_spacing(fields) is not None
 
 
@@ -195,7 +221,7 @@ def _check_nrrd(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     if not spaced and not detached and needs_spacing:
         raise InputError(f"{path}: no spacings; the distance of voxels in mm is needed along every axis")
     if gzipped and not detached and voxels:
-        _inflated_bytes(path, start)
+        sum(map(len, _inflated(path, start)))  # raises where it is damaged
     return spaced
 
 

@@ -169,13 +169,13 @@ def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolera
     if image.shape != label.shape:
         raise InputError(
             f"{names[1]}: its shape (z, y, x) is {label.shape}, that of {names[0]} is {image.shape}; "
-            "a label is needed on the grid of its image"
+            "both are needed on one grid"
         )
     apart = float(np.linalg.norm(image.corners_mm() - label.corners_mm(), axis=1).max())
     if apart > tolerance_mm:
         raise InputError(
             f"{names[1]}: its grid lies up to {apart:.3g} mm away from that of {names[0]} (tolerance {tolerance_mm} "
-            "mm); write the label with the spacing, origin and direction of its image"
+            "mm); write both with the same spacing, origin and direction"
         )
 
 

@@ -10,9 +10,7 @@ from mindvoxel.datasets.layouts import LAYOUTS, open_dataset
 def add_data_flags(parser: common.Parser) -> None:
     parser.add_argument("--data", required=True, help="folder of the data set, or a CSV of image and label paths")
     parser.add_argument("--layout", default="auto", help=f"how it is laid out: auto, {', '.join(LAYOUTS)}")
-    parser.add_argument(
-        "--spacing_mm", type=common.spacing, help="z,y,x for images that know no spacing (default: refused)"
-    )
+    parser.add_argument("--spacing_mm", type=common.spacing, help="z,y,x for images that know none (default: refused)")
 
 
 def add_worker_flags(parser: common.Parser) -> None:
@@ -24,6 +22,6 @@ def add_worker_flags(parser: common.Parser) -> None:
     )
 
 
-def open_data(args: argparse.Namespace) -> Dataset:
+def open_data(args: argparse.Namespace, check_files: bool = True) -> Dataset:
     """The data set that the flags of add_data_flags name."""
-    return open_dataset(args.data, args.layout, args.spacing_mm)
+    return open_dataset(args.data, args.layout, args.spacing_mm, check_files=check_files)

@@ -21,7 +21,7 @@ def verify_data(argv: Sequence[str]) -> None:
     parser.add_argument("--output", help="JSON file for the faults and the label values of each case (default: none)")
     args = parser.parse_args(argv)
     set_up()
-    dataset = open_data(args)
+    dataset = open_data(args, check_files=False)
     report = verify(
         dataset,
         num_workers=choose_workers(args.workers, predicted_bytes(dataset)),

@@ -20,8 +20,8 @@ from mindvoxel.files import write_text
 from mindvoxel.volume import Vector
 
 VERSION = 1
-# Foreground voxels that are kept for the percentiles, each channel over all cases (40 MB), and at least of each case.
-SAMPLE, SAMPLE_OF_CASE = 10_000_000, 1000
+# Foreground voxels that are kept for the percentiles, each channel over all cases (16 MB), and at least of each case.
+SAMPLE, SAMPLE_OF_CASE = 4_000_000, 1000
 _CHUNK = 1 << 20
 
 
@@ -39,8 +39,9 @@ class CaseFingerprint:
 class Fingerprint:
     """What planning needs to know of a data set.
 
-    intensities: of the foreground (label above 0), one a channel. All voxels of all cases weigh the same; mean and
-        deviation, min and max are exact, median and percentiles are of at most SAMPLE voxels.
+    intensities: of the foreground (label above 0), one a channel. All voxels of all cases weigh the same (nnU-Net v2
+        gives all cases the same weight); mean, deviation, min and max are exact, median and percentiles are of at most
+        SAMPLE voxels, and exact where there are no more.
     size_after_crop: median over the cases of the share of voxels that the non-zero box keeps.
     label_voxels: value -> voxels over all labels.
     """

@@ -49,29 +49,26 @@ def _read(path: Path, spacing_mm: Vector | None, dtype, voxels: bool) -> Volume:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     with itk_errors(path):
-        reader.ReadImageInformation()
-        num_dims, components = reader.GetDimension(), reader.GetNumberOfComponents()
-        if num_dims not in (2, 3, 4) or (num_dims == 4 and components > 1):
-            size = "×".join(map(str, reader.GetSize()))
-            raise InputError(
-                f"{path}: {num_dims}-D image of size {size} with {components} values a voxel; an image of 2 or 3 "
-                "dimensions is needed, or a 4-D one whose fourth axis is its channels"
-            )
-        if is_picture(path):
-            refuse_alpha(path, components)
         if voxels:
-            image = reader.Execute()
-            with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite below
-                stored = np.array(sitk.GetArrayViewFromImage(image), dtype)
+            source = reader.Execute()
+            components = source.GetNumberOfComponentsPerPixel()
         else:
-            stored = _no_voxels(reader)
+            reader.ReadImageInformation()
+            source, components = reader, reader.GetNumberOfComponents()
+    _check_kind(path, source, components)
+    if voxels:
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite below
+            stored = np.array(sitk.GetArrayViewFromImage(source), dtype)
+    else:
+        stored = _no_voxels(source, components)
     if components > 1:
         stored = np.moveaxis(stored, -1, 0)[: 1 if grey_bmp(path) else components]
+    num_dims = source.GetDimension()
     shape = stored.shape[-min(num_dims, 3) :]
     stored = stored.reshape(-1, *(1,) * (3 - len(shape)), *shape)
     if voxels:
         require_finite(path, stored)
-    return _on_grid(path, reader, stored, None if known else spacing_mm)
+    return _on_grid(path, source, stored, None if known else spacing_mm)
 
 
 def _check(path: Path, spacing_mm: Vector | None, voxels: bool) -> bool:
@@ -90,15 +87,30 @@ def _check(path: Path, spacing_mm: Vector | None, voxels: bool) -> bool:
     return known
 
 
-def _no_voxels(reader: sitk.ImageFileReader) -> np.ndarray:
+def _check_kind(path: Path, reader: sitk.ImageFileReader | sitk.Image, components: int) -> None:
+    num_dims = reader.GetDimension()
+    if num_dims not in (2, 3, 4) or (num_dims == 4 and components > 1):
+        size = "×".join(map(str, reader.GetSize()))
+        raise InputError(
+            f"{path}: {num_dims}-D image of size {size} with {components} values a voxel; an image of 2 or 3 "
+            "dimensions is needed, or a 4-D one whose fourth axis is its channels"
+        )
+    if reader.GetPixelID() in (sitk.sitkComplexFloat32, sitk.sitkComplexFloat64):
+        raise InputError(f"{path}: complex values; save their magnitude, or real and imaginary part as two channels")
+    if is_picture(path):
+        refuse_alpha(path, components)
+
+
+def _no_voxels(reader: sitk.ImageFileReader, components: int) -> np.ndarray:
     """One 0, seen at every place of the array that reading would give."""
-    components = reader.GetNumberOfComponents()
     shape = (*reader.GetSize()[::-1], *((components,) if components > 1 else ()))
     pixel = sitk.Image([1] * len(reader.GetSize()), reader.GetPixelID(), components)
     return np.broadcast_to(sitk.GetArrayFromImage(pixel).ravel()[:1], shape)
 
 
-def _on_grid(path: Path, reader: sitk.ImageFileReader, voxels: np.ndarray, spacing_mm: Vector | None) -> Volume:
+def _on_grid(
+    path: Path, reader: sitk.ImageFileReader | sitk.Image, voxels: np.ndarray, spacing_mm: Vector | None
+) -> Volume:
     """`voxels` (C, D, H, W) with the geometry that the file gives, on three axes."""
     num_dims = reader.GetDimension()
     used = min(num_dims, 3)

@@ -18,8 +18,8 @@ from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER, progress
 
-_MOST_VOXELS = 2**30  # of a case at the data set's spacing: what is larger has its spacing in another unit
-_ODD_SPACING = 10.0  # times the median, or a part of it
+_MOST_VOXELS = 2**30  # of a case at the spacing of the median case; more would fill the memory
+_OTHER_UNIT, _ODD_SPACING = 100.0, 10.0  # times the median, or a part of it
 
 
 @dataclass(frozen=True)
@@ -48,22 +48,24 @@ class Report:
     label_voxels: dict[str, dict[int, int]]
     fingerprint: Fingerprint | None
 
-    def log(self) -> None:
+    def lines(self) -> Iterator[str]:
         """A table of the label values, then every warning and every fault, a line each."""
-        for line in _table(self.dataset, self.label_voxels):
+        yield from _table(self.dataset, self.label_voxels)
+        yield from (f"warning: {warning}" for warning in self.warnings)
+        yield from (f"fault: {fault}" for fault in self.faults)
+
+    def log(self) -> None:
+        """Log `lines`."""
+        for line in self.lines():
             LOGGER.info(line)
-        for kind, entries in (("warning", self.warnings), ("fault", self.faults)):
-            for entry in entries:
-                LOGGER.warning("%s: %s", kind, entry)
 
     def require_none(self, where: str | Path) -> None:
         """Raise InputError, with how many, where there are faults; `where` names the data set."""
         if self.faults:
-            cases = len({fault.case for fault in self.faults} - {None})
-            raise InputError(
-                f"{where}: {len(self.faults)} faults, in {cases} of {len(self.dataset.cases)} cases, are listed "
-                "above; mend them before you train"
-            )
+            num_cases = len({fault.case for fault in self.faults} - {None})
+            many = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+            within = f" in {num_cases} of {len(self.dataset.cases)} cases" if num_cases else ""
+            raise InputError(f"{where}: {many}{within}, listed above; mend the data set, or leave such cases out")
 
     def write(self, path: str | Path) -> None:
         """The report as JSON."""
@@ -90,7 +92,8 @@ def verify(dataset: Dataset, *, num_workers: int, allow_empty: bool = False) -> 
     label_voxels = {one.case: one.label_voxels for one in examined if one.label_voxels is not None}
     odd_faults, odd_warnings = _odd_spacings(examined)
     faults = [
-        *_faults_of(dataset),
+        *_case_list_faults(dataset),
+        *_declaration_faults(dataset),
         *(Fault(one.case, sentence) for one in examined for sentence in one.faults),
         *odd_faults,
     ]
@@ -105,7 +108,7 @@ def verify(dataset: Dataset, *, num_workers: int, allow_empty: bool = False) -> 
     return Report(dataset, tuple(faults), tuple(warnings), label_voxels, fingerprint)
 
 
-def _faults_of(dataset: Dataset) -> Iterator[Fault]:
+def _case_list_faults(dataset: Dataset) -> Iterator[Fault]:
     if not dataset.cases:
         yield Fault(None, "no labelled case")
     for name, count in Counter(case.case for case in dataset.cases).items():
@@ -117,6 +120,13 @@ def _faults_of(dataset: Dataset) -> Iterator[Fault]:
             other = users.setdefault(path, case.case)
             if other != case.case:
                 yield Fault(case.case, f"{path}: belongs to case {other} as well; give each case its own files")
+    for case in dataset.test_cases:
+        for path in case.images:
+            if not path.is_file():
+                yield Fault(case.case, f"{path}: no such file, of a test case")
+
+
+def _declaration_faults(dataset: Dataset) -> Iterator[Fault]:
     values = Counter(dataset.labels.values())
     for value in sorted(value for value, count in values.items() if count > 1):
         names = ", ".join(name for name, v in dataset.labels.items() if v == value)
@@ -149,15 +159,16 @@ def _odd_spacings(examined: list[Examined]) -> tuple[list[Fault], list[Fault]]:
     median = np.median([one.spacing_mm for one in known], axis=0)
     faults, warnings = [], []
     for one in known:
-        shape = [round(n * s / m) for n, s, m in zip(one.shape, one.spacing_mm, median, strict=True)]
         factors = np.array(one.spacing_mm) / median
+        apart = max(factors.max(), 1 / factors.min())
+        shape = [max(round(n * factor), 1) for n, factor in zip(one.shape, factors, strict=True)]
         text = (
-            f"spacing (z, y, x) of {_triple(one.spacing_mm)} mm where the median case has {_triple(median)}: resampled "
-            f"to that, its shape {one.shape} becomes {tuple(shape)}; is its spacing right?"
+            f"spacing (z, y, x) of {_triple(one.spacing_mm)} mm where the median case has {_triple(median)} mm: "
+            f"resampled to that, its shape {one.shape} becomes {tuple(shape)}; is its spacing right?"
         )
-        if min(shape) < 1 or prod(shape) > _MOST_VOXELS:
+        if apart >= _OTHER_UNIT or prod(shape) > _MOST_VOXELS:
             faults.append(Fault(one.case, text))
-        elif factors.max() >= _ODD_SPACING or factors.min() <= 1 / _ODD_SPACING:
+        elif apart >= _ODD_SPACING:
             warnings.append(Fault(one.case, text))
     return faults, warnings
 

@@ -185,9 +185,10 @@ def _death(worker: _Worker, what: str, num_workers: int) -> WorkError:
         known = {int(s): s.name for s in signal.Signals}
         how = f"signal {known.get(-code, -code)}"
     if code == -signal.SIGKILL:
+        fewer = f"use fewer --workers than {num_workers}, or " if num_workers > 1 else "use "
         remedy = (
-            f"as the system does where memory runs out ({available_bytes() / 1e9:.1f} GB are free now); "
-            f"use fewer --workers than {num_workers}, or a machine with more memory"
+            f"as the system does where memory runs out ({available_bytes() / 1e9:.1f} GB are free now); {fewer}"
+            "a machine with more memory"
         )
     else:
         remedy = "a fault below Python; check the files of that case, and run again with --workers 0 to see more"

@@ -1,7 +1,11 @@
 """Unpacks an archive of a data set from a stranger: plain files below one folder, nothing else."""
 
+import gzip
+import lzma
+import os
 import shutil
 import tarfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from mindvoxel.errors import InputError, naming
@@ -41,8 +45,9 @@ def _unpack(archive: Path, folder: Path) -> None:
                     raise InputError(f"{archive}: {member.name!r} is in it twice; get the archive anew")
                 with tar.extractfile(member) as source, naming(path), path.open("xb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
-    except (tarfile.TarError, EOFError) as error:
-        raise InputError(f"{archive}: not a whole tar archive ({error}); get it anew") from error
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{archive}: not a whole tar archive ({reason}); get it anew") from error
 
 
 def _check(archive: Path, member: tarfile.TarInfo, folder: Path) -> None:
@@ -53,6 +58,8 @@ def _check(archive: Path, member: tarfile.TarInfo, folder: Path) -> None:
         raise InputError(f"{archive}: {member.name!r} in it is {kind}; a data set needs files and folders alone")
     if pure.is_absolute() or ".." in pure.parts or "\\" in member.name or ":" in member.name:
         raise InputError(f"{archive}: {member.name!r} in it would land outside of its folder; do not trust the archive")
+    if any(len(os.fsencode(part)) > 255 for part in pure.parts):
+        raise InputError(f"{archive}: {member.name[:40]}… in it is longer than a file name can be; get it anew")
     try:
         tarfile.data_filter(member, str(folder))  # the standard library's own opinion, too
     except tarfile.FilterError as error:

@@ -19,7 +19,7 @@ from mindvoxel.volume import Vector
 FILE = "cases.csv"
 
 
-def open_csv(path: str | Path, spacing_mm: Vector | None = None) -> Dataset:
+def open_csv(path: str | Path, spacing_mm: Vector | None = None, check_files: bool = True) -> Dataset:
     """The data set that the CSV at `path`, or path/cases.csv, lists."""
     path = Path(path)
     path = path / FILE if path.is_dir() else path
@@ -27,10 +27,9 @@ def open_csv(path: str | Path, spacing_mm: Vector | None = None) -> Dataset:
     cases = listing.check_cases((_case(path, line, columns, row) for line, row in rows), path)
     if not cases:
         raise InputError(f"{path}: no case in it; one line a case is needed below the header")
-    listing.require_files(
-        [file for case in cases for file in (*case.images, case.label) if file],
-        f"paths in {path.name} count from its folder",
-    )
+    if check_files:
+        listed = [file for case in cases for file in (*case.images, case.label) if file]
+        listing.require_files(listed, f"paths in {path.name} count from its folder")
     labelled = tuple(case for case in cases if case.label)
     about = path.with_suffix(".json")
     if labelled and not about.is_file():

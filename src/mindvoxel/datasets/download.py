@@ -4,12 +4,12 @@ Addresses and md5 sums are those of the public copy that MONAI 1.6 names.
 """
 
 import hashlib
+import re
 import time
 from collections.abc import Iterator
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from mindvoxel.datasets.archive import extract
@@ -43,7 +43,8 @@ def download(number: int, output: str | Path, source: str | None = None, md5: st
     """Fetch task `number` (1 to 10) and unpack it to output/TaskNN_NAME, which is returned.
 
     source: another address, or the archive on this machine.  md5: of that archive, where it is not the published one.
-    What was fetched of an archive stays beside as TaskNN_NAME.tar.partial, and a further call goes on from there.
+    What was fetched of an archive stays beside as TaskNN_NAME.tar.partial, and a further call goes on from there; a
+    whole TaskNN_NAME.tar is taken as it is.
     Raises InputError for a source that cannot be used, WorkError where the network fails or the sum is wrong.
     """
     name = next(name for name in TASKS if name.startswith(f"Task{number:02d}_"))
@@ -54,23 +55,27 @@ def download(number: int, output: str | Path, source: str | None = None, md5: st
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is there without a dataset.json; remove it, or name another folder")
     source, md5 = source or ADDRESS.format(name), (md5 or TASKS[name]).lower()
-    if not urlsplit(source).scheme:
+    if "://" not in source:
         archive = Path(source)
         if not archive.is_file():
             raise InputError(f"{archive}: no such archive; name a tar file, or an address with https://")
         _require_md5(archive, md5)
         extract(archive, folder)
         return folder
-    if urlsplit(source).scheme not in ("http", "https") or not urlsplit(source).hostname:
+    if not re.fullmatch(r"https?://[^/\s\\]+/\S*", source):
         raise InputError(f"{source}: neither a file nor an address with https:// or http://; name one of these")
     Path(output).mkdir(parents=True, exist_ok=True)
-    archive = Path(output) / f"{name}.tar.partial"
-    fetch(source, archive)
-    try:
-        _require_md5(archive, md5)
-    except InputError as error:
-        archive.unlink()  # no further call could mend it
-        raise WorkError(f"{source}: what it sent has {str(error).partition(': ')[2]}") from error
+    archive = Path(output) / f"{name}.tar"
+    if not archive.is_file():
+        partial = archive.with_name(f"{archive.name}.partial")
+        fetch(source, partial)
+        try:
+            _require_md5(partial, md5)
+        except InputError as error:
+            partial.unlink()  # no further call could mend it
+            raise WorkError(f"{source}: what it sent has {str(error).partition(': ')[2]}") from error
+        partial.rename(archive)
+    _require_md5(archive, md5)
     extract(archive, folder)
     archive.unlink()
     return folder
@@ -112,22 +117,14 @@ def fetch(url: str, path: Path) -> None:
 
 def _fetch_rest(url: str, path: Path, start: int) -> None:
     """One attempt, from byte `start` on; raises _Broken where it ends early."""
-    request = Request(url, headers={"User-Agent": "mindvoxel"} | ({"Range": f"bytes={start}-"} if start else {}))
-    try:
-        response = urlopen(request, timeout=TIMEOUT_S)
-    except HTTPError as error:
-        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{start}":
-            return  # all of it was there
-        if error.code == 416:  # more than the server has: of another file
-            path.unlink()
-            raise _Broken("what was there is longer than the file") from error
-        if error.code >= 500 or error.code in (408, 429):
-            raise _Broken(f"HTTP {error.code} {error.reason}") from error
-        raise InputError(f"{url}: the server answers {error.code} {error.reason}; is the address right?") from error
-    except (URLError, HTTPException, OSError) as error:
-        raise _Broken(str(getattr(error, "reason", error))) from error
+    response = _open(url, path, start)
+    if response is None:
+        return
     with response:
-        start = start if response.headers.get("Content-Range", "").startswith(f"bytes {start}-") else 0
+        if response.status != 206:
+            start = 0  # all of it, whatever was asked for
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            raise _Broken("the server sends another part than was asked for")
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None
         with naming(path), path.open("ab" if start else "wb") as file:
@@ -141,7 +138,27 @@ def _fetch_rest(url: str, path: Path, start: int) -> None:
         raise _Broken(f"of {total}")
 
 
-def _chunks(response) -> Iterator[bytes]:
+def _open(url: str, path: Path, start: int) -> HTTPResponse | None:
+    """The answer to a request from byte `start` on; None where that is the end of the file."""
+    headers = {"User-Agent": "mindvoxel"} | ({"Range": f"bytes={start}-"} if start else {})
+    try:
+        return urlopen(Request(url, headers=headers), timeout=TIMEOUT_S)
+    except HTTPError as error:
+        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{start}":
+            return None
+        if error.code == 416:  # more than the server has: of another file
+            path.unlink()
+            raise _Broken("what was there is longer than the file") from error
+        if error.code >= 500 or error.code in (408, 429):
+            raise _Broken(f"HTTP {error.code} {error.reason}") from error
+        raise InputError(f"{url}: the server answers {error.code} {error.reason}; is the address right?") from error
+    except (InvalidURL, ValueError) as error:
+        raise InputError(f"{url}: not an address ({error}); mend it") from error
+    except (HTTPException, OSError) as error:  # URLError is an OSError
+        raise _Broken(str(getattr(error, "reason", error))) from error
+
+
+def _chunks(response: HTTPResponse) -> Iterator[bytes]:
     """What the server sends; its failures alone become _Broken, a full disk does not."""
     while True:
         try:

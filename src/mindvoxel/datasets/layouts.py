@@ -22,10 +22,13 @@ LAYOUTS = {
 }
 
 
-def open_dataset(path: str | Path, layout: str = "auto", spacing_mm: Vector | None = None) -> Dataset:
+def open_dataset(
+    path: str | Path, layout: str = "auto", spacing_mm: Vector | None = None, *, check_files: bool = True
+) -> Dataset:
     """The data set at `path`, a folder or a CSV; every file that it names is there, none has been read.
 
     layout: one of LAYOUTS, or auto.  spacing_mm: (z, y, x), taken for images that know none.
+    check_files: False leaves it to verification to tell which files lack, beside all other faults.
     Raises InputError where nothing of the kind is there, or files lack, with expected and found names.
     """
     path = Path(path)
@@ -33,7 +36,7 @@ def open_dataset(path: str | Path, layout: str = "auto", spacing_mm: Vector | No
         raise InputError(f"layout {layout!r} is unknown; auto or one of {', '.join(LAYOUTS)} is needed")
     if not path.exists():
         raise InputError(f"{path}: no such folder or CSV file; name the folder of a data set")
-    dataset = LAYOUTS[_layout_of(path) if layout == "auto" else layout](path, spacing_mm)
+    dataset = LAYOUTS[_layout_of(path) if layout == "auto" else layout](path, spacing_mm, check_files)
     both = {case.case for case in dataset.cases} & {case.case for case in dataset.test_cases}
     if both:
         raise InputError(f"{path}: case {min(both)} is a training case and a test case both; rename one of them")

@@ -11,7 +11,7 @@ from mindvoxel.datasets import listing
 from mindvoxel.volume import Vector
 
 
-def open_nnunet_v1(root: str | Path, spacing_mm: Vector | None = None) -> Dataset:
+def open_nnunet_v1(root: str | Path, spacing_mm: Vector | None = None, check_files: bool = True) -> Dataset:
     """The data set that root/dataset.json lists; raises InputError with expected and found names where a file lacks."""
     root = Path(root)
     where = root / "dataset.json"
@@ -24,10 +24,11 @@ def open_nnunet_v1(root: str | Path, spacing_mm: Vector | None = None) -> Datase
     test_cases = listing.check_cases(
         (Case(name_of(image), channel_files(image, len(channels)), None) for image in test), where
     )
-    listing.require_files(
-        [path for case in (*cases, *test_cases) for path in (*case.images, case.label) if path],
-        "channel k of an image is CASE_000k with its suffix, the label has no such number",
-    )
+    if check_files:
+        listing.require_files(
+            [path for case in (*cases, *test_cases) for path in (*case.images, case.label) if path],
+            "channel k of an image is CASE_000k with its suffix, the label has no such number",
+        )
     labels = listing.msd_labels(values, where)
     return Dataset(str(values.get("name") or root.resolve().name), channels, labels, cases, test_cases, spacing_mm)
 

@@ -19,7 +19,7 @@ from mindvoxel.volume import Vector
 _HINT = "channel k of an image is CASE_000k with the file_ending of dataset.json, the label is CASE without a number"
 
 
-def open_nnunet_v2(root: str | Path, spacing_mm: Vector | None = None) -> Dataset:
+def open_nnunet_v2(root: str | Path, spacing_mm: Vector | None = None, check_files: bool = True) -> Dataset:
     """The data set of root/dataset.json; raises InputError with expected and found names where a file lacks."""
     root = Path(root)
     where = root / "dataset.json"
@@ -27,28 +27,31 @@ def open_nnunet_v2(root: str | Path, spacing_mm: Vector | None = None) -> Datase
     channels = listing.channel_names(values, "channel_names", where)
     labels, regions = _labels(values, where)
     if "dataset" in values:
+        hint = "paths under 'dataset' count from the folder of dataset.json"
         cases = _listed(root, values, where)
     else:
+        hint = _HINT
         ending = listing.entry(values, "file_ending", str, where)
         cases = _found(root / "imagesTr", root / "labelsTr", ending, len(channels))
-        declared = values.get("numTraining", len(cases))
-        if declared != len(cases):
-            raise InputError(
-                f"{where}: numTraining is {declared}, and {root / 'imagesTr'} holds {len(cases)} cases; add the "
-                "missing ones, or correct the number"
-            )
     test_cases: tuple[Case, ...] = ()
     if (root / "imagesTs").is_dir():
         ending = listing.entry(values, "file_ending", str, where)
         test_cases = _found(root / "imagesTs", None, ending, len(channels))
+    listing.check_cases(cases, where)
+    listing.check_cases(test_cases, root / "imagesTs")
+    if check_files:
+        listed = [path for case in (*cases, *test_cases) for path in (*case.images, case.label) if path]
+        listing.require_files(listed, hint)
+    declared = values.get("numTraining", len(cases))
+    if declared != len(cases):
+        raise InputError(
+            f"{where}: numTraining is {declared}, and there are {len(cases)} training cases; add the missing ones, or "
+            "correct the number"
+        )
     if not cases and not test_cases:
         raise InputError(f"{root / 'imagesTr'}: no image in it; {_HINT}")
-    listing.require_files(
-        [path for case in (*cases, *test_cases) for path in (*case.images, case.label) if path], _HINT
-    )
     name = str(values.get("name") or root.resolve().name)
-    listing.check_cases(test_cases, root / "imagesTs")
-    return Dataset(name, channels, labels, listing.check_cases(cases, where), test_cases, spacing_mm, regions)
+    return Dataset(name, channels, labels, cases, test_cases, spacing_mm, regions)
 
 
 def _found(images: Path, labels: Path | None, ending: str, num_channels: int) -> tuple[Case, ...]:
@@ -57,7 +60,8 @@ def _found(images: Path, labels: Path | None, ending: str, num_channels: int) ->
     for path in listing.images_in(images):
         found = re.fullmatch(rf"(.+)_(\d{{4}}){re.escape(ending)}", path.name)
         if not found:
-            raise InputError(f"{path}: expected {name_of(path)}_0000{ending}, found {path.name}; {_HINT}")
+            case = re.sub(r"_\d{4}$", "", name_of(path))
+            raise InputError(f"{path}: expected {case}_0000{ending}, found {path.name}; {_HINT}")
         numbers.setdefault(found[1], set()).add(int(found[2]))
     for path in listing.images_in(labels) if labels else []:
         if not path.name.endswith(ending):

@@ -10,18 +10,21 @@ LABEL_SUFFIX = "_segmentation"
 LABELS = {"background": 0, "prostate": 1}
 
 
-def open_promise12(root: str | Path, spacing_mm: Vector | None = None) -> Dataset:
+def open_promise12(root: str | Path, spacing_mm: Vector | None = None, check_files: bool = True) -> Dataset:
     """The MRI scans below root/img with their labels below root/gt; test cases, where any, below root/test/img."""
     root = Path(root)
     test = list_cases(root / "test", labels=False) if (root / "test").is_dir() else []
-    return Dataset(root.resolve().name, ("MRI",), LABELS, tuple(list_cases(root)), tuple(test), spacing_mm)
+    cases = tuple(list_cases(root, check_files=check_files))
+    return Dataset(root.resolve().name, ("MRI",), LABELS, cases, tuple(test), spacing_mm)
 
 
-def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = True) -> list[Case]:
+def list_cases(
+    root: str | Path, names: list[str] | None = None, labels: bool = True, check_files: bool = True
+) -> list[Case]:
     """The cases below `root`, all in the order of their names, or `names` (file names, with suffix or without).
 
     MetaImage, NIfTI and NRRD may be mixed. Raises InputError for a missing folder, a name that is not there, an image
-    without its label (where `labels`), and a case that two files claim.
+    without its label (where `labels`; named all the same without `check_files`), and a case that two files claim.
     """
     root = Path(root)
     images = _files_by_stem(root / "img")
@@ -38,8 +41,9 @@ def list_cases(root: str | Path, names: list[str] | None = None, labels: bool = 
             raise InputError(f"{root / 'img'}: no image of case {stem}; add it, or take the name out of the split file")
         label = truths.get(stem + LABEL_SUFFIX)
         if labels and label is None:
-            needed = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
-            raise InputError(f"{images[stem]}: has no label; {needed} is needed")
+            label = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
+            if check_files:
+                raise InputError(f"{images[stem]}: has no label; {label} is needed")
         cases.append(Case(stem, (images[stem],), label))
     return cases
 
