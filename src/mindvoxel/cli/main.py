@@ -1,10 +1,10 @@
-"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify, preprocess."""
+"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify, plan, preprocess."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify", "preprocess")
+COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify", "plan", "preprocess")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

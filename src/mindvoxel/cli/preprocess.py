@@ -9,7 +9,7 @@ from pathlib import Path
 from mindvoxel.cli import common
 from mindvoxel.cli.data_flags import add_data_flags, add_worker_flags, open_data
 from mindvoxel.data import preprocess_dataset as work
-from mindvoxel.data.dataset import Dataset
+from mindvoxel.data.dataset import Dataset, dataset_to_json
 from mindvoxel.data.examine import predicted_bytes
 from mindvoxel.data.fingerprint import Fingerprint, read_fingerprint, take_fingerprint, write_fingerprint
 from mindvoxel.data.plan import Plan, read_plan, write_plan
@@ -77,6 +77,7 @@ def _parser() -> common.Parser:
         type=float,
         help="memory of the device to train on, in GB (default: what the planner is made for)",
     )
+    parser.add_argument("--task", help="NVIDIA's table, 01 to 10, for a new plan (default: by the data set's name)")
     parser.add_argument("--configurations", help="2d,3d_fullres,…: which to preprocess (default: all of the plan)")
     parser.add_argument(
         "--shard",
@@ -105,19 +106,16 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _fingerprint(args: argparse.Namespace, dataset: Dataset, output: Path) -> Fingerprint:
-    """That of OUT where it is of the same files, and they were verified; else verify, and take it in the same pass."""
-    path, known = output / "fingerprint.json", output / "sources.json"
-    sources = {
-        "channels": list(dataset.channels),
-        "labels": dataset.labels,
-        "spacing_mm": dataset.spacing_mm and list(dataset.spacing_mm),
-        "verified": not args.no_verify,
-        "cases": {case.case: work.source_files(case) for case in dataset.cases},
-    }
-    if path.is_file() and known.is_file():
-        old = json.loads(known.read_text(encoding="utf-8"))
-        if old in (sources, sources | {"verified": True}):
-            return read_fingerprint(path)
+    """That of OUT where it is of the same files, and they were verified; else verify, and take it in the same pass.
+
+    dataset.json, written last, says of which files it is.
+    """
+    path, known = output / "fingerprint.json", output / "dataset.json"
+    record = dataset_to_json(dataset) | {"verified": not args.no_verify}
+    record["sources"] = {case.case: work.source_files(case) for case in dataset.cases}
+    record = json.loads(json.dumps(record))
+    if path.is_file() and _is_same(known, record):
+        return read_fingerprint(path)
     if args.shard != (0, 1):
         raise InputError(
             f"{output}: no fingerprint.json of the data as they are now; run once with --plan_only before --shard"
@@ -132,8 +130,20 @@ def _fingerprint(args: argparse.Namespace, dataset: Dataset, output: Path) -> Fi
         report.require_none(args.data)
         fingerprint = report.fingerprint
     write_fingerprint(path, fingerprint)
-    write_text(known, json.dumps(sources) + "\n")
+    write_text(known, json.dumps(record, indent=1) + "\n")
     return fingerprint
+
+
+def _is_same(path: Path, record: dict) -> bool:
+    """Whether a dataset.json is of the same files and declarations, and verified where that is asked for."""
+    if not path.is_file():
+        return False
+    try:
+        old = json.loads(path.read_text(encoding="utf-8"))
+        same = all(old[key] == record[key] for key in ("channels", "labels", "regions", "spacing_mm", "sources"))
+        return same and (old["verified"] or not record["verified"])
+    except (ValueError, KeyError, TypeError):
+        return False  # damaged, or of another version: taken anew
 
 
 def _plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint: Fingerprint) -> Plan:
@@ -142,7 +152,7 @@ def _plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint:
     if not path.is_file():
         if args.shard != (0, 1):
             raise InputError(f"{path}: no such plan; run once with --plan_only before --shard")
-        plan = make_plan(fingerprint, dataset, args.planner or DEFAULT_PLANNER, args.memory_gb)
+        plan = make_plan(fingerprint, dataset, args.planner or DEFAULT_PLANNER, args.memory_gb, args.task)
         write_plan(path, plan)
         return plan
     plan = read_plan(path)

@@ -1,6 +1,6 @@
 """What a data set is, whatever layout it came in: cases of channels and labels, and what the label values mean."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +109,43 @@ def read_label(case: Case, spacing_mm: Vector | None = None) -> Volume:
             f"{case.label}: label values from {lowest:g} to {highest:g}; {LABEL_RANGE[0]} to {LABEL_RANGE[1]} is needed"
         )
     return volume.with_voxels(voxels.astype(np.int16))
+
+
+def dataset_to_json(dataset: Dataset) -> dict:
+    """A data set as JSON holds it, for the dataset.json beside preprocessed cases; files by their absolute paths."""
+
+    def listed(cases: tuple[Case, ...]) -> list[dict]:
+        return [
+            {
+                "case": case.case,
+                "images": [str(path.absolute()) for path in case.images],
+                "label": None if case.label is None else str(case.label.absolute()),
+            }
+            for case in cases
+        ]
+
+    return asdict(dataset) | {"cases": listed(dataset.cases), "test_cases": listed(dataset.test_cases)}
+
+
+def dataset_from_json(values: dict, where: str) -> Dataset:
+    """The data set of what dataset_to_json gave; raises InputError that names its source `where`."""
+
+    def fixed(value):
+        if isinstance(value, dict):
+            return {name: fixed(part) for name, part in value.items()}
+        return tuple(map(fixed, value)) if isinstance(value, list) else value
+
+    def listed(entries: list[dict]) -> tuple[Case, ...]:
+        return tuple(
+            Case(e["case"], tuple(map(Path, e["images"])), None if e["label"] is None else Path(e["label"]))
+            for e in entries
+        )
+
+    try:
+        cases = {name: listed(values[name]) for name in ("cases", "test_cases")}
+        kept = {f.name: fixed(values[f.name]) for f in fields(Dataset) if f.name not in cases}
+        if not kept["channels"] or not dict(kept["labels"]):
+            raise ValueError("no channels, or no labels")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{where}: not written by mindvoxel preprocess ({error!r}); preprocess anew") from error
+    return Dataset(**kept | cases)

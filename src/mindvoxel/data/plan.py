@@ -4,13 +4,13 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mindvoxel.data.plan_check import SCHEMES as SCHEMES  # part of the plan's own vocabulary
+from mindvoxel.data.plan_check import VERSION, check_plan
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 
-VERSION = 1
 _CT_USES = ("mean", "sd", "percentile_00_5", "percentile_99_5")
 _ABSENT = "absent"
-SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Plan:
 
 def write_plan(path: str | Path, plan: Plan) -> None:
     """Write plan.json whole or not at all."""
-    write_text(path, json.dumps(asdict(plan), indent=1) + "\n")
+    write_text(path, _laid_out(plan_to_json(plan)) + "\n")
 
 
 def read_plan(path: str | Path) -> Plan:
@@ -115,7 +115,38 @@ def read_plan(path: str | Path) -> Plan:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such plan; write one with mindvoxel plan")
-    return plan_from_json(json.loads(path.read_text(encoding="utf-8")), str(path))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no JSON ({error}); mend it, or write it anew with mindvoxel plan") from error
+    return plan_from_json(values, str(path))
+
+
+def _laid_out(value, indent: str = "") -> str:
+    """JSON with an object's keys on lines of their own and lists of numbers on one line, to be edited by hand."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{json.dumps(key)}: {_laid_out(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return "[\n" + ",\n".join(inner + _laid_out(part, inner) for part in value) + f"\n{indent}]"
+    return json.dumps(value)
+
+
+def plan_to_json(plan: Plan) -> dict:
+    """The plan as JSON holds it, tuples as lists."""
+    return json.loads(json.dumps(asdict(plan)))
+
+
+def plan_from_json(values: dict, where: str) -> Plan:
+    """The plan of a JSON object; `where` names its source in the InputError that says which key is at fault."""
+    check_plan(values, where)
+    configurations = {}
+    for name, config in values["configurations"].items():
+        preprocessing = Preprocessing(**_tuples(config["preprocessing"]))
+        configurations[name] = Configuration(**_tuples(config) | {"preprocessing": preprocessing})
+    intensities = tuple(Intensity(**entry) for entry in values["intensities"])
+    return Plan(**_tuples(values) | {"configurations": configurations, "intensities": intensities})
 
 
 def preprocessing_key(plan: Plan, configuration: str) -> dict:
@@ -155,18 +186,6 @@ def _shown(value) -> str:
     if isinstance(value, list):
         return "(" + ", ".join(map(_shown, value)) + ")"
     return str(value)
-
-
-def plan_from_json(values: dict, where: str) -> Plan:
-    """The plan of a JSON object; `where` names its source in an error."""
-    configurations = {}
-    for name, config in values["configurations"].items():
-        preprocessing = Preprocessing(**_tuples(config["preprocessing"]))
-        configurations[name] = Configuration(
-            **_tuples({**config, "preprocessing": None}) | {"preprocessing": preprocessing}
-        )
-    intensities = tuple(Intensity(**entry) for entry in values["intensities"])
-    return Plan(**_tuples(values) | {"configurations": configurations, "intensities": intensities})
 
 
 def _tuples(values: dict) -> dict:

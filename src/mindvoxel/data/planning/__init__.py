@@ -2,12 +2,12 @@
 
 from mindvoxel.data.dataset import Dataset
 from mindvoxel.data.fingerprint import Fingerprint
-from mindvoxel.data.plan import Plan
+from mindvoxel.data.plan import Plan, plan_to_json
+from mindvoxel.data.plan_check import PLANNERS, check_plan
 from mindvoxel.data.planning import nnunet, nnunet_v1, nnunet_v2, nvidia
 from mindvoxel.errors import InputError
 
 SYSTEMS = {system.name: system for system in (nnunet_v2.SYSTEM, nnunet_v1.SYSTEM)}
-PLANNERS = (*SYSTEMS, nvidia.NAME)
 
 
 def make_plan(
@@ -35,7 +35,10 @@ def make_plan(
             f"{len(dataset.channels)}; take the fingerprint anew"
         )
     if planner == nvidia.NAME:
-        return nvidia.plan(fingerprint, dataset, memory_gb, task)
-    if task is not None:
+        plan = nvidia.plan(fingerprint, dataset, memory_gb, task)
+    elif task is not None:
         raise InputError(f"--task {task} chooses one of NVIDIA's tables; it needs --planner nvidia")
-    return nnunet.plan(SYSTEMS[planner], fingerprint, dataset, memory_gb)
+    else:
+        plan = nnunet.plan(SYSTEMS[planner], fingerprint, dataset, memory_gb)
+    check_plan(plan_to_json(plan), f"plan of {dataset.name}")
+    return plan

@@ -88,11 +88,16 @@ def resampled_shapes(fingerprint: Fingerprint, spacing_mm: np.ndarray, whole: bo
     """Shapes (cases, 3) of the cropped scans at a spacing, scan axes."""
     spacings, shapes = sizing.cases_of(fingerprint)
     resampled = spacings / spacing_mm * shapes
-    return np.rint(resampled) if whole else resampled
+    return whole_voxels(resampled) if whole else resampled
+
+
+def whole_voxels(shape: np.ndarray) -> np.ndarray:
+    """Rounded, one voxel at least."""
+    return np.maximum(np.rint(shape), 1)
 
 
 def _configurations(system: System, grid: sizing.Grid, median_at, configure) -> dict[str, Configuration]:
-    whole = (lambda shape: shape) if system.whole_cases else np.rint
+    whole = (lambda shape: shape) if system.whole_cases else whole_voxels
     spacing_mm, median = grid.permuted_mm, median_at(grid.spacing_mm)
     shape = whole(median)
     voxels = float(np.prod(shape))
@@ -106,7 +111,7 @@ def _configurations(system: System, grid: sizing.Grid, median_at, configure) -> 
     while math.prod(low.patch_size) / float(np.prod(low_median)) < LOW_BELOW:
         low_mm = sizing.coarser(low_mm, system.low_step)
         low_median = spacing_mm / low_mm * median
-        low = configure(low_mm, np.rint(low_median), float(np.prod(whole(low_median))))
+        low = configure(low_mm, whole_voxels(low_median), float(np.prod(whole(low_median))))
     if low is full or not system.keeps_low(voxels / float(np.prod(whole(low_median)))):
         return {"2d": flat, "3d_fullres": full}
     full = replace(full, batch_dice=True)
@@ -133,5 +138,5 @@ def configuration(
         kernels=net.kernels,
         filters=filters(len(net.strides), BASE_FILTERS, max_filters[dim]),
         preprocessing=preprocessing,
-        dummy_2d=dim == 3 and max(net.patch_size) / net.patch_size[0] > sizing.ANISOTROPY,
+        dummy_2d=dim == 3 and sizing.is_shallow(net.patch_size),
     )

@@ -76,7 +76,7 @@ def find_task(dataset: Dataset, task: str | None) -> str | None:
 
 
 def _same_channels(task: Task, dataset: Dataset) -> bool:
-    is_ct = dataset.channels[0] == "CT"
+    is_ct = dataset.channels[:1] == ("CT",)
     return len(dataset.channels) == task.num_channels and is_ct == (task.ct is not None)
 
 
@@ -141,7 +141,7 @@ def target_spacing(fingerprint: Fingerprint) -> np.ndarray:
 
 def _median_shape(fingerprint: Fingerprint, spacing_mm) -> np.ndarray:
     spacings, shapes = sizing.cases_of(fingerprint)
-    return np.median(np.floor(spacings / np.array(spacing_mm) * shapes), axis=0)
+    return np.median(np.maximum(np.floor(spacings / np.array(spacing_mm) * shapes), 1), axis=0)
 
 
 def _covering(fingerprint: Fingerprint, axes, voxels: float, demand: Demand) -> tuple[Topology, int]:

@@ -1,14 +1,13 @@
 """What the planners share: target spacing, order of axes, a patch that fits into memory, the spacing of the low
 resolution."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mindvoxel.data.fingerprint import Fingerprint
-from mindvoxel.data.planning.topology import Topology
+from mindvoxel.data.planning.topology import MIN_EDGE, Topology
 from mindvoxel.errors import InputError
 
 ANISOTROPY = 3  # an axis this many times coarser than the next is another kind of axis
@@ -73,20 +72,22 @@ def shrink_to_fit(
     InputError where not even the smallest patch fits.
     """
     topology = derive(patch_size)
+    seen = set()
     while not fits(topology):
+        seen.add(topology.patch_size)
         covered = np.divide(topology.patch_size, median_shape)
         axis = int(np.argsort(covered, kind="stable")[-1])
         shorter = _less(topology.patch_size, axis, topology.divisor[axis])
         shorter = _less(topology.patch_size, axis, derive(shorter).divisor[axis])
-        before, topology = topology, derive(shorter)
-        if math.prod(topology.patch_size) >= math.prod(before.patch_size):
+        topology = derive(shorter)
+        if topology.patch_size in seen:  # another axis was padded in exchange: there is nothing smaller
             raise _too_little_memory(topology.patch_size)
     return topology
 
 
 def _less(patch_size: tuple[int, ...], axis: int, step: int) -> tuple[int, ...]:
     shorter = tuple(n - step if i == axis else n for i, n in enumerate(patch_size))
-    if shorter[axis] < 1:
+    if shorter[axis] < MIN_EDGE:
         raise _too_little_memory(patch_size)
     return shorter
 
@@ -105,3 +106,8 @@ def coarser(spacing_mm: np.ndarray, factor: float) -> np.ndarray:
 def uses_mask(fingerprint: Fingerprint) -> bool:
     """Whether scans are mostly black around what was cropped out, as brains without skull are."""
     return fingerprint.size_after_crop < MASK_BELOW
+
+
+def is_shallow(patch_size: Sequence[int]) -> bool:
+    """Whether a patch is so much longer than deep that it is augmented slice by slice."""
+    return max(patch_size) / patch_size[0] > ANISOTROPY
