@@ -36,7 +36,7 @@ def preprocess(argv: Sequence[str]) -> None:
         raise InputError(
             "--overwrite removes the cases of all shards; remove the folder yourself, or leave out --shard"
         )
-    dataset = open_data(args)
+    dataset = open_data(args, check_files=args.no_verify)
     output = common.new_folder(args.output)
     fingerprint = _fingerprint(args, dataset, output)
     plan = _plan(args, dataset, output, fingerprint)
@@ -168,7 +168,7 @@ def _plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint:
                 f"{path}: its {name} is {getattr(plan, name)}, and {value} is needed; remove it to plan anew, or name "
                 "another --output"
             )
-    LOGGER.info("%s: kept", path)
+    LOGGER.info("%s: kept as it is; remove it to plan anew", path)
     return plan
 
 

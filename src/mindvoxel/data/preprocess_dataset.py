@@ -89,8 +89,8 @@ def preprocess_one(case: Case, tell: Tell, *, job: Job) -> Done:
 def source_files(case: Case) -> list[list]:
     """Name, size in bytes and time of change of every file of a case: another file under its name makes it stale."""
     files = [*case.images, *([case.label] if case.label else [])]
-    stats = [(path, path.stat()) for path in files]
-    return [[path.name, stat.st_size, stat.st_mtime_ns] for path, stat in stats]
+    stats = [(path.name, path.stat() if path.is_file() else None) for path in files]
+    return [[name, stat and stat.st_size, stat and stat.st_mtime_ns] for name, stat in stats]
 
 
 def is_done(folder: Path, case: str, origin: dict, compress: bool) -> bool:
