@@ -1,17 +1,23 @@
 """Preprocessed cases on disk: three arrays and a JSON file a case, which is written last and says that it is whole."""
 
 import json
+import os
+import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mindvoxel.data.grid import CaseGrid
+from mindvoxel.data.plan import difference
 from mindvoxel.errors import InputError
 from mindvoxel.files import replacing, write_text
 
+FOLDER_FILE = "preprocessed.json"
 SUFFIX = ".case.json"
+VERSION = 1  # of what preprocessing does: another one makes cases stale
 ARRAYS = ("image", "label", "locations")
 
 
@@ -65,11 +71,41 @@ def write_case(folder: str | Path, stored: StoredCase, *, compress: bool, origin
     write_text(folder / f"{stored.case}{SUFFIX}", json.dumps(record) + "\n")
 
 
+def link_case(folder: str | Path, twin: str | Path, case: str) -> bool:
+    """Put a case that is whole in the folder `twin` into `folder`, too, by hard links, which take no space.
+
+    False where the file system has none. Sound, since files of a case are replaced and never written to.
+    """
+    folder, twin = Path(folder), Path(twin)
+    remove_case(folder, case)
+    names = [*read_record(twin, case)["bytes"], f"{case}{SUFFIX}"]
+    try:
+        for name in names:
+            os.link(twin / name, folder / name)
+    except OSError:
+        remove_case(folder, case)
+        return False
+    return True
+
+
 def remove_case(folder: str | Path, case: str) -> None:
     """Remove a case, its JSON file first."""
-    names = [f"{case}{SUFFIX}", f"{case}.npz", *(f"{case}.{name}.npy" for name in ARRAYS)]
-    for name in names:
+    for name in _names(case):
         (Path(folder) / name).unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str | Path, cases: Iterable[str]) -> None:
+    """Remove what a process that was killed left of these cases; nobody else may be writing them."""
+    ours = {name for case in cases for name in _names(case)}
+    for path in Path(folder).glob(".partial-*"):
+        found = re.fullmatch(r"\.partial-\d+-(.*)", path.name)
+        if found and found[1] in ours:
+            path.unlink(missing_ok=True)
+
+
+def _names(case: str) -> list[str]:
+    """Every file of a case, the one first that says that it is whole."""
+    return [f"{case}{SUFFIX}", f"{case}.npz", *(f"{case}.{name}.npy" for name in ARRAYS)]
 
 
 def list_cases(folder: str | Path) -> list[str]:
@@ -128,3 +164,42 @@ def _arrays(folder: Path, record: dict) -> dict[str, np.ndarray]:
     # an empty file cannot be mapped
     modes = {name: "r" if np.prod(entry["shape"]) else None for name, entry in names.items()}
     return {name: np.load(path, mmap_mode=modes[name], allow_pickle=False) for name, path in paths.items()}
+
+
+def begin_folder(folder: str | Path, key: dict, *, overwrite: bool) -> None:
+    """Make a folder for cases that `key` decides (plan.preprocessing_key), or go on with one.
+
+    Raises InputError where it holds cases of another key; overwrite: those are removed instead.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    reason = _stale_reason(folder, key)
+    if reason and not overwrite:
+        raise InputError(f"{folder}: {reason}; add --overwrite to make them anew, or name another --output")
+    if overwrite:
+        for case in list_cases(folder):
+            remove_case(folder, case)
+    write_text(folder / FOLDER_FILE, json.dumps({"version": VERSION, "key": key}, indent=1) + "\n")
+
+
+def check_fresh(folder: str | Path, key: dict) -> None:
+    """Raise InputError unless the cases of a folder are what `key` decides (plan.preprocessing_key)."""
+    if not (Path(folder) / FOLDER_FILE).is_file():
+        raise InputError(f"{folder}: no preprocessed cases ({FOLDER_FILE} is absent); mindvoxel preprocess makes them")
+    if reason := _stale_reason(Path(folder), key):
+        raise InputError(f"{folder}: {reason}; run mindvoxel preprocess with --overwrite, or undo that change")
+
+
+def _stale_reason(folder: Path, key: dict) -> str | None:
+    path = folder / FOLDER_FILE
+    if not path.is_file():
+        return f"it holds cases, but no {FOLDER_FILE} that says of which plan" if list_cases(folder) else None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        version, old = record["version"], dict(record["key"])
+    except (ValueError, KeyError, TypeError) as error:
+        return f"{FOLDER_FILE} is damaged ({error})"
+    if version != VERSION:
+        return f"its cases are of version {version} of the preprocessing, this is {VERSION}"
+    changed = difference(old, key)
+    return changed and f"its cases were preprocessed by another plan: {changed}"
