@@ -265,6 +265,8 @@ def test_a_csv_without_label_names_says_what_to_write(tmp_path):
     refused(root, "cases.json: label a must be a whole number, got 'x'")
     (root / "cases.json").write_text('{"labels": {}, "channels": ["a", "b"], "regions": {"a": 1}}')
     refused(root, "a region needs a list of label values")
+    (root / "cases.json").write_text('{"labels": {"a": 1}, "channels": ["a", "b"], "regions": {"all": [1, 7]}}')
+    refused(root, "region all has the values (1, 7); 'labels' must name all of them")
     (root / "cases.csv").write_bytes(bytes(range(256)))
     refused(root, "cases.csv: not a CSV in UTF-8")
 
@@ -279,6 +281,17 @@ def test_a_csv_without_label_names_says_what_to_write(tmp_path):
 )
 def test_a_dataset_json_of_nothing_known(tmp_path, values, part):
     refused(folder(tmp_path, [], values), part)
+
+
+def test_names_that_are_not_utf8_are_refused_before_simpleitk_ends_the_process(tmp_path):
+    """As an archive of a Windows computer leaves them."""
+    name = b"M\xfcller".decode(errors="surrogateescape")
+    root = folder(tmp_path / "promise", [f"img/{name}.mhd", f"gt/{name}_segmentation.mhd"])
+    for check_files in (True, False):
+        refused(root, "M\\udcfcller", "its name is not UTF-8", "rename it", check_files=check_files)
+    listed = {name: {"images": ["a.nrrd", "b.nrrd"], "label": "l.nrrd"}}
+    root = folder(tmp_path / "v2", ["a.nrrd", "b.nrrd", "l.nrrd"], V2 | {"dataset": listed, "numTraining": 1})
+    refused(root, "'M\\udcfcller': its name is not UTF-8")
 
 
 def test_what_is_no_data_set(tmp_path):
