@@ -270,6 +270,7 @@ def test_all_faults_of_all_cases_are_told_at_once(dataset):
         ({"labels": {"background": 0}}, "label values [0] are declared; 0, for the background, and at least one more"),
         ({"labels": {"organ": 1, "tumour": 2}}, "label values [1, 2] are declared; 0, for the background"),
         ({"labels": {"background": 0, "organ": 1, "same": 1, "tumour": 2}}, "value 1 is declared for organ, same"),
+        ({"labels": {"background": 0, "organ": 1, "tumour": 2, "rim": -1}}, "label rim has the value -1; 0 for"),
     ],
 )
 def test_faults_of_the_data_set_as_a_whole(dataset, changes, said):
@@ -287,6 +288,12 @@ def test_a_file_that_two_cases_share(dataset):
     shared = dataset.cases[0].label
     (fault,) = verify(with_case(dataset, label=shared), num_workers=0).faults
     assert fault == Fault("case1", f"{shared}: belongs to case case0 as well; give each case its own files")
+
+
+def test_a_file_that_stands_for_two_channels(dataset):
+    first = dataset.cases[1].images[0]
+    (fault,) = verify(with_case(dataset, images=(first, first)), num_workers=0).faults
+    assert fault == Fault("case1", f"{first}: stands for 2 of its files; give each channel and label its own")
 
 
 def test_a_test_case_whose_image_lacks(dataset, tmp_path):
@@ -369,8 +376,10 @@ def test_the_report_as_json_and_as_lines(dataset, tmp_path):
 def test_memory_is_predicted_by_the_largest_header(dataset, tmp_path):
     one = predicted_bytes(dataset)
     assert one == 594 * (2 * 8 + 8)
-    large = write(tmp_path / "large.nii.gz", np.random.default_rng(0).normal(size=(12, 9, 11)))
+    large = write(tmp_path / "large.nii.gz", np.random.default_rng(0).normal(size=(12, 9, 11)).astype(np.float32))
     assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * one
+    change_label(with_case(dataset, images=(large, large)), lambda voxels: None, np.float64)  # read twice as large
+    assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * 594 * (2 * 8 + 16)
     for case in dataset.cases:
         shutil.rmtree(case.images[0], ignore_errors=True)
         case.images[0].unlink()
