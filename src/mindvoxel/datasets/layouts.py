@@ -39,7 +39,7 @@ def open_dataset(
         raise InputError(f"{path}: no such folder or CSV file; name the folder of a data set")
     dataset = LAYOUTS[_layout_of(path) if layout == "auto" else layout](path, spacing_mm, check_files)
     for case in (*dataset.cases, *dataset.test_cases):
-        for named in (Path(case.case), *case.images, *([case.label] if case.label else [])):
+        for named in (*case.images, *([case.label] if case.label else []), Path(case.case)):
             require_utf8(named)
     both = {case.case for case in dataset.cases} & {case.case for case in dataset.test_cases}
     if both:
