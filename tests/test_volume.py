@@ -123,7 +123,8 @@ def test_another_shape_is_another_grid():
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("Case00.nii.gz", "Case00"), ("a/b/Case00.mhd", "Case00"), ("Case.01.nrrd", "Case.01"), ("Case02", "Case02")],
+    [("Case00.nii.gz", "Case00"), ("a/b/Case00.mhd", "Case00"), ("Case.01.nrrd", "Case.01"), ("Case02", "Case02")]
+    + [("CASE03.NII.GZ", "CASE03"), ("Case04.Mha", "Case04")],
 )
 def test_stems(name, stem):
     assert stem_of(name) == stem

@@ -93,7 +93,8 @@ def _gzipped(path: Path) -> bool:
 
 
 def _wanted(dims: tuple[int, ...]) -> str:
-    return f"an image of {' or '.join(map(str, sorted(dims)))} dimensions is needed"
+    *first, last = sorted(dims)
+    return f"an image of {', '.join(map(str, first))} or {last} dimensions is needed"
 
 
 def _nifti_head(path: Path) -> tuple[bytes, str]:

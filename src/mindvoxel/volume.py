@@ -83,7 +83,7 @@ def read_volume(path: str | Path) -> Volume:
     components, without a valid spacing, on axes that are not orthonormal, or holds a value that is not finite.
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.lower().endswith(SUFFIXES):
         raise InputError(f"{path}: unknown image type; one of {', '.join(SUFFIXES)} is needed")
     check_header(path)
     reader = sitk.ImageFileReader()
@@ -184,8 +184,8 @@ def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolera
         )
 
 
-def stem_of(path: str | Path) -> str:
-    """File name without its image suffix: `Case00.nii.gz` -> `Case00`."""
+def stem_of(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """File name without its image suffix, in small letters or capitals: `Case00.nii.gz` -> `Case00`."""
     name = Path(path).name
-    suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
-    return name.removesuffix(suffix)
+    suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
+    return name[: len(name) - len(suffix)]

@@ -116,6 +116,11 @@ def test_promise12(tmp_path):
     assert cases_of(found.test_cases, tmp_path) == {"Case01": (["test/img/Case01.mha"], None)}
 
 
+def test_promise12_with_suffixes_in_capitals(tmp_path):
+    found = open_dataset(folder(tmp_path, ["img/Case00.MHA", "gt/Case00_segmentation.MHA"]))
+    assert cases_of(found.cases, tmp_path) == {"Case00": (["img/Case00.MHA"], "gt/Case00_segmentation.MHA")}
+
+
 CSV = "case,T2,ADC,label\r\na,x/a1.nrrd,x/a2.nrrd,x/a.nrrd\r\n\r\nt,{},x/a2.nrrd,\r\n"
 ABOUT = {"name": "Small", "labels": {"TZ": 2, "PZ": 1}}
 
