@@ -1,5 +1,6 @@
 """One made-up data set for each fault, and one that has them all: every fault in one go, with its case and numbers."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -302,6 +303,16 @@ def test_a_test_case_whose_image_lacks(dataset, tmp_path):
     assert fault == Fault("later", f"{tmp_path / 'later.nii.gz'}: no such file, of a test case")
 
 
+def test_a_disk_that_fails_is_told_with_the_file(dataset, monkeypatch):
+    def fail(path, *_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("mindvoxel.data.examine.read_label", fail)
+    faults = verify(dataset, num_workers=0).faults
+    assert faults[0] == Fault("case0", f"{dataset.cases[0].label}: Input/output error; make it readable")
+    assert len(faults) == 3
+
+
 # What is told and is no fault
 
 
@@ -380,6 +391,7 @@ def test_memory_is_predicted_by_the_largest_header(dataset, tmp_path):
     assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * one
     change_label(with_case(dataset, images=(large, large)), lambda voxels: None, np.float64)  # read twice as large
     assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * 594 * (2 * 8 + 16)
+    assert predicted_bytes(with_case(dataset, images=(large, large), label=None)) == 2 * one
     for case in dataset.cases:
         shutil.rmtree(case.images[0], ignore_errors=True)
         case.images[0].unlink()

@@ -239,7 +239,7 @@ def test_regions_go_where_there_are_words_for_them(tmp_path):
 def test_promise12_has_no_words_for_more_than_one_channel_and_label(tmp_path, channels, labels):
     with pytest.raises(InputError, match="promise12 holds one channel and one label of value 1"):
         convert(make_set(tmp_path / "made", channels, labels=labels), tmp_path / "out", "promise12")
-    assert files(tmp_path) == files(tmp_path / "made") or not (tmp_path / "out").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["made"]
 
 
 def test_nothing_is_left_of_a_conversion_that_fails(tmp_path):

@@ -233,6 +233,7 @@ def test_faults_of_nnunet_v2(tmp_path, change, part):
         ({"training": [{"image": "imagesTr/../../a", "label": "b"}]}, "leads out of its folder"),
         ({"training": [{"image": 7, "label": "b"}]}, "a file name is needed where 7 stands"),
         ({"test": ["../t.nii.gz"]}, "../t.nii.gz leads out of its folder"),
+        ({"test": 5}, "a list is needed under 'test', found int"),
         ({"training": MSD["training"][:1] * 2}, "case b is named more than once"),
         ({"test": ["imagesTr/a.nii.gz"]}, "case a is a training case and a test case both"),
     ],
@@ -280,6 +281,7 @@ def test_a_csv_without_label_names_says_what_to_write(tmp_path):
     ("values", "part"),
     [
         ("{", "dataset.json: not JSON"),
+        ("[" * 10**5, "dataset.json: not JSON"),
         ("[]", "a JSON object with keys is needed, got a list"),
         ({"name": "x"}, "neither 'modality' (MSD, nnU-Net v1) nor 'channel_names' (nnU-Net v2)"),
     ],

@@ -42,7 +42,7 @@ def predicted_bytes(dataset: Dataset) -> int:
     for case in largest:
         with suppress(InputError, OSError):  # told when the case is read
             image = image_header(case, dataset.spacing_mm)
-            label = read_information(case.label, dataset.spacing_mm)
+            label = read_information(case.label or case.image, dataset.spacing_mm)
             predicted.append(prod(image.shape) * (image.num_channels * _bytes_of(image) + _bytes_of(label)))
     return max(predicted, default=0)
 
@@ -77,13 +77,14 @@ def examine(case: Case, tell: Tell, *, dataset: Dataset, sample_size: int, allow
 
 
 @contextmanager
-def _noting(faults: list[str]) -> Iterator[None]:
+def _noting(faults: list[str], path: Path) -> Iterator[None]:
+    """What keeps `path` from being used as one more fault."""
     try:
         yield
     except InputError as error:
         faults.append(str(error))
     except OSError as error:
-        faults.append(f"{error.filename}: {error.strerror}; make it readable")
+        faults.append(f"{error.filename or path}: {error.strerror}; make it readable")
 
 
 def require_file(path: Path) -> None:
@@ -99,7 +100,7 @@ def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | 
     """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like."""
     volumes: list[tuple[Path, Volume]] = []
     for path in case.images:
-        with _noting(faults):
+        with _noting(faults, path):
             require_file(path)
             volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
     for path, volume in volumes:
@@ -115,7 +116,7 @@ def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | 
     (first_path, first), *others = volumes
     before = len(faults)
     for path, volume in others:
-        with _noting(faults):
+        with _noting(faults, path):
             check_same_grid(first, volume, (str(first_path), str(path)))
     if not others or len(faults) > before:
         return first
@@ -134,7 +135,7 @@ def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list
         faults.append("no label file; add one, or take the case out of the training cases")
         return None
     label = None
-    with _noting(faults):
+    with _noting(faults, case.label):
         require_file(case.label)
         label = read_label(case, dataset.spacing_mm)
         if image is not None:
