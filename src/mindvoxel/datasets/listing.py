@@ -18,7 +18,7 @@ def read_json(path: Path) -> dict:
         raise InputError(f"{path}: no such file")
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not JSON in UTF-8 ({error}); write it anew") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}")
@@ -119,7 +119,7 @@ def image_entries(values: dict, where: Path, root: Path) -> tuple[list[tuple[Pat
             raise InputError(f"{where}: under 'training' an object with 'image' and 'label' is needed, got {pair!r}")
         training.append((below(root, pair["image"], where), below(root, pair["label"], where)))
     test = []
-    for item in values.get("test", []):
+    for item in entry({"test": [], **values}, "test", list, where):
         test.append(below(root, item.get("image") if isinstance(item, dict) else item, where))
     return training, test
 
