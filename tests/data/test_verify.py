@@ -123,11 +123,6 @@ def beyond_float32(dataset):
     return dataset, ["case1_0001.nii.gz: 1 of 594 voxels are NaN or infinite"]
 
 
-def constant(dataset):
-    write(dataset.cases[1].images[1], np.full(SHAPE, 7, np.int16))
-    return dataset, ["case1_0001.nii.gz: constant, every voxel is 7"]
-
-
 def channel_of_another_shape(dataset):
     write(dataset.cases[1].images[1], np.random.default_rng(0).normal(size=(5, 9, 11)))
     return dataset, ["case1_0001.nii.gz: its shape (z, y, x) is (5, 9, 11)", "is (6, 9, 11)"]
@@ -217,7 +212,7 @@ def in_micrometres(dataset):
 
 FAULTS = [
     *(missing_channel, missing_label, no_label, truncated, not_an_image, unreadable_folder, nan, beyond_float32),
-    *(constant, channel_of_another_shape, channel_elsewhere, label_of_another_shape, label_elsewhere, label_turned),
+    *(channel_of_another_shape, channel_elsewhere, label_of_another_shape, label_elsewhere, label_turned),
     *(too_many_channels, too_few_channels, undeclared, negative, not_whole, empty, outside_the_image, in_metres),
     *(in_micrometres,),
 ]
@@ -237,6 +232,17 @@ def test_each_fault_is_told_once_with_its_case_and_numbers(dataset, damage):
     assert report.fingerprint is None
     with pytest.raises(InputError, match=r"there: \d faults? in \d of 3 cases, listed above; mend"):
         report.require_none("there")
+
+
+def test_a_constant_channel_is_a_fault_where_no_other_shows_anything(dataset):
+    """A sequence that a patient lacks is filled with 0 in many data sets, and nnU-Net trains on it."""
+    write(dataset.cases[1].images[1], np.full(SHAPE, 7, np.int16))
+    report = verify(dataset, num_workers=0)
+    assert [str(fault) for fault in report.faults] == []
+    assert ["case1_0001.nii.gz: constant, every voxel is 7" in str(warning) for warning in report.warnings] == [True]
+    write(dataset.cases[1].images[0], np.full(SHAPE, 0, np.int16))
+    report = verify(dataset, num_workers=0)
+    assert [fault.case for fault in report.faults] == ["case1", "case1"]
 
 
 def test_all_faults_of_all_cases_are_told_at_once(dataset):

@@ -59,13 +59,13 @@ def _file_bytes(path: Path) -> int:
 def examine(case: Case, tell: Tell, *, dataset: Dataset, sample_size: int, allow_empty: bool) -> Examined:
     """All that is wrong with one case."""
     faults: list[str] = []
+    warnings: list[str] = []
     tell("reading the image")
-    image = _read_channels(case, dataset, faults)
+    image = _read_channels(case, dataset, faults, warnings)
     tell("reading the label")
     label = _read_label(case, dataset, image, faults)
     tell("measuring")
     counts = None if label is None else count_values(label.voxels)
-    warnings: list[str] = []
     if counts is not None:
         faults += _label_faults(case, counts, dataset, allow_empty)
     measured = None
@@ -96,15 +96,18 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: no such file; {hint}")
 
 
-def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | None:
-    """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like."""
+def _read_channels(case: Case, dataset: Dataset, faults: list[str], warnings: list[str]) -> Volume | None:
+    """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like.
+
+    A constant channel beside others that are not is a warning: data sets fill sequences that a patient lacks with 0.
+    """
     volumes: list[tuple[Path, Volume]] = []
     for path in case.images:
         with _noting(faults, path):
             require_file(path)
             volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
-    for path, volume in volumes:
-        faults += _constant_channels(path, volume)
+    flat = [sentence for path, volume in volumes for sentence in _constant_channels(path, volume)]
+    (faults if len(flat) == sum(volume.num_channels for _, volume in volumes) else warnings).extend(flat)
     if len(volumes) < len(case.images):
         return None
     num_channels = sum(volume.num_channels for _, volume in volumes)
@@ -127,7 +130,7 @@ def _constant_channels(path: Path, volume: Volume) -> Iterator[str]:
     for number, channel in enumerate(volume.voxels):
         if channel.min() == channel.max():
             where = f"{path}, channel {number}" if volume.num_channels > 1 else f"{path}"
-            yield f"{where}: constant, every voxel is {channel.flat[0]:g}; an image with some contrast is needed"
+            yield f"{where}: constant, every voxel is {channel.flat[0]:g}; nothing is to be learnt from it"
 
 
 def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list[str]) -> Volume | None:
