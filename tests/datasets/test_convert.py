@@ -2,6 +2,8 @@
 
 import itertools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -245,3 +247,29 @@ def test_an_output_that_is_there_and_a_set_without_cases_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     convert(made, tmp_path / "empty", "msd")
     same(open_dataset(tmp_path / "empty"), made)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from mindvoxel.datasets.convert import convert
+from mindvoxel.datasets.layouts import open_dataset
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+dataset = open_dataset(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))
+for layout in ("msd", "nnunet_v2"):  # copied, written anew
+    try:
+        convert(dataset, sys.argv[2], layout)
+    except OSError as error:
+        print(error.errno, error.filename)
+"""
+
+
+def test_a_full_disk_names_the_new_file_and_leaves_nothing(tmp_path):
+    convert(make_set(tmp_path / "made"), tmp_path / "a", "msd")
+    whole = [str(p) for p in (tmp_path / "a", tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, *whole], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all("-out/imagesTr/" in line for line in lines)
+    assert {p.name for p in tmp_path.iterdir()} == {"made", "a"}

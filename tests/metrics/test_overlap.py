@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mindvoxel.metrics.overlap import dice, volume_difference, volume_ml
+from mindvoxel.metrics.overlap import Overlap, dice, foreground_box, volume_difference, volume_ml
 
 SHAPE = (3, 5, 7)
 
@@ -63,3 +63,32 @@ def test_masks_that_are_not_bool_or_not_of_one_shape_are_refused():
         dice(SIX[..., :6], SIX)
     with pytest.raises(ValueError, match=r"spacing_mm must have 3 values"):
         volume_difference(SIX, SIX, (1.0, 1.0))
+
+
+def test_every_share_is_counted_from_the_same_voxels():
+    pred = FOUR_OF_SIX | picture(np.s_[2, 0, :3])  # 4 shared, 3 false, 2 missed of 105
+    overlap = Overlap.of(pred, SIX)
+    assert overlap == Overlap(tp=4, fp=3, fn=2, tn=105 - 9)
+    assert (overlap.num_pred, overlap.num_truth) == (7, 6)
+    assert overlap.dice() == 8 / 13
+    assert overlap.iou() == 4 / 9
+    assert overlap.sensitivity() == 4 / 6
+    assert overlap.precision() == 4 / 7
+
+
+@pytest.mark.parametrize(("pred", "truth"), [(EMPTY, SIX), (SIX, EMPTY)], ids=["missed", "false"])
+def test_every_share_of_one_empty_mask_is_the_worst(pred, truth):
+    overlap = Overlap.of(pred, truth)
+    assert overlap.dice() == overlap.iou() == overlap.sensitivity() == overlap.precision() == 0
+
+
+def test_no_share_of_two_empty_masks_is_known():
+    overlap = Overlap.of(EMPTY, EMPTY)
+    shares = (overlap.dice(), overlap.iou(), overlap.sensitivity(), overlap.precision())
+    assert all(math.isnan(share) for share in shares)
+
+
+def test_the_box_of_the_foreground():
+    assert foreground_box(SIX) == np.s_[1:2, 1:3, 2:5]
+    assert foreground_box(picture(np.s_[0, 4, 0], np.s_[2, 0, 6])) == np.s_[0:3, 0:5, 0:7]
+    assert SIX[foreground_box(EMPTY)].size == 0

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mindvoxel.errors import InputError
-from mindvoxel.metrics.report import ABSOLUTES, SCORES, format_table, score_case, summarise, write_report
+from mindvoxel.metrics.report import ABSOLUTES, SCORES, SHARES, score_case, summarise, write_report
+from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume
 
 LABELS = {"gland": 1, "lesion": 2}
@@ -79,7 +80,7 @@ def test_a_missed_or_false_structure_makes_every_mean_worse(metric, outcome):
     good = [score(volume(gland=SHIFTED), truth, f"Case{n:02d}")[0] for n in range(3)]
     bad = score(volume(), truth)[0] if outcome == "missed" else score(truth, volume())[0]
     before, after = (summarise(rows)["labels"]["gland"]["metrics"][metric]["mean"] for rows in (good, [*good[:2], bad]))
-    assert after < before if metric in {"dice", "nsd"} else after > before
+    assert after < before if metric in SHARES else after > before
 
 
 def test_an_empty_case_is_left_out_of_the_means_and_counted():
@@ -139,10 +140,50 @@ def test_the_table_is_fixed_width_and_holds_means_deviations_and_counts():
     assert lines[2].split()[:2] == ["sd", "0.707"]
     assert lines[3].strip() == "3 cases: 1 scored, 1 missed, 0 false, 1 empty (1 empty in the truth)"
     assert lines[4].split()[:3] == ["lesion", "mean", "-"]
-    assert lines[-1].startswith("missed: in the truth only")
+    assert lines[7].split()[:3] == ["mean", "all", "0.500"]
+    assert lines[-1].startswith("convention mindvoxel; missed: in the truth only")
     assert lines[-1].endswith("NSD at 1 mm")
     assert len({len(line) for line in lines[:3]}) == 1
     assert max(map(len, lines[:-1])) <= 80
+
+
+def test_a_region_is_scored_as_one_and_has_a_mean_of_its_own():
+    labels = LABELS | {"both": (1, 2), "second": (2,)}
+    pred, truth = volume(gland=SHIFTED), volume(gland=GLAND, lesion=LESION)
+    rows = score_case("A", pred, truth, labels, nsd_tolerance_mm=1.0)
+    assert [(row["label"], row["kind"]) for row in rows] == [
+        ("gland", "class"),
+        ("lesion", "class"),
+        ("both", "region"),
+        ("second", "region"),
+    ]
+    assert rows[2]["dice"] == pytest.approx(2 * 60 / (72 + 76))  # the lesion's 4 voxels are in the truth alone
+    assert {key: rows[3][key] for key in SCORES} == {key: rows[1][key] for key in SCORES}
+    summary = summarise(rows)
+    assert summary["mean"]["dice"] == pytest.approx((60 / 72 + 0) / 2)
+    assert summary["mean_regions"]["dice"] == pytest.approx((120 / 148 + 0) / 2)
+    assert [line.split()[:2] for line in format_table(summary).splitlines()[-3:-1]] == [
+        ["mean", "all"],
+        ["regions", "all"],
+    ]
+    assert "mean_regions" not in summarise(score(pred, truth))
+    assert "mean" not in summarise(rows[2:])
+
+
+def test_lesions_stand_in_rows_sums_and_table():
+    truth = volume(lesion=LESION)
+    rows = score_case("A", truth, truth, LABELS, nsd_tolerance_mm=1.0, lesions=True)
+    rows += score_case("B", volume(), truth, LABELS, nsd_tolerance_mm=1.0, lesions=True)
+    assert (rows[1]["lesions_found"], rows[1]["lesion_f1"]) == (1, 1)
+    assert (rows[3]["lesions_missed"], rows[3]["lesion_f1"]) == (1, 0)
+    assert math.isnan(rows[0]["lesion_f1"])
+    summary = summarise(rows)
+    lesion = summary["labels"]["lesion"]
+    assert (lesion["lesions_truth"], lesion["lesions_found"], lesion["lesions_missed"]) == (2, 1, 1)
+    assert lesion["metrics"]["lesion_f1"]["mean"] == 0.5
+    table = format_table(summary)
+    assert "2 lesions: 1 found, 1 missed, 0 false; mean F1 0.500" in table
+    assert "0 lesions: 0 found, 0 missed, 0 false; mean F1 -" in table
 
 
 def test_the_report_is_a_csv_of_rows_and_strict_json(tmp_path):
@@ -155,10 +196,12 @@ def test_the_report_is_a_csv_of_rows_and_strict_json(tmp_path):
         raise AssertionError(f"{constant} is not JSON")
 
     summary = json.loads((folder / "summary.json").read_text(), parse_constant=refuse)
+    assert summary["convention"] == "mindvoxel"
     assert summary["meta"] == {"model": "vnet", "epochs": 3, "loss": None}
     assert summary["labels"]["lesion"]["metrics"]["dice"] == {"mean": None, "sd": None, "n_used": 0}
     table = pd.read_csv(folder / "metrics.csv")
     assert table["label"].tolist() == ["gland", "lesion"]
+    assert table["convention"].tolist() == ["mindvoxel"] * 2
     assert table["dice"][0] == pytest.approx(5 / 6)
     assert math.isnan(table["dice"][1])
 

@@ -158,3 +158,65 @@ def test_two_empty_masks_have_no_value():
     distances = border_distances(EMPTY, EMPTY, SPACING_MM)
     for value in (hausdorff(EMPTY, EMPTY, SPACING_MM), hd95(distances), assd(distances), nsd(distances, 1.0)):
         assert math.isnan(value)
+
+
+def speckled(seed: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Two blobs that differ, with stray voxels far away and at the array's edges."""
+    rng = np.random.default_rng(seed)
+    noise = ndimage.gaussian_filter(rng.normal(size=(2, *shape)), (0, 1.5, 1.5, 1.5))
+    masks = noise[0] > 0.08, noise[0] + 0.4 * noise[1] > 0.1
+    pred, truth = (mask | (rng.random(shape) < 0.003) for mask in masks)
+    pred[0, 0, 0] = truth[-1, -1, -1] = True
+    return pred, truth
+
+
+ODD_SHAPES = [(1, 13, 7), (2, 2, 2), (7, 1, 23), (13, 17, 11), (5, 31, 19)]
+
+
+@pytest.mark.parametrize("shape", ODD_SHAPES, ids=str)
+def test_odd_volumes_equal_distance_transforms_of_the_whole_grid(shape):
+    for seed in range(4):
+        pred, truth = speckled(seed, shape)
+        outside = [np.pad(mask, 1) for mask in (pred, truth)]  # beyond the array is outside of the mask
+        borders = [(mask & ~ndimage.binary_erosion(mask))[1:-1, 1:-1, 1:-1] for mask in outside]
+        to_pred, to_truth = (ndimage.distance_transform_edt(~border, sampling=SPACING_MM) for border in borders)
+        distances = border_distances(pred, truth, SPACING_MM)
+        np.testing.assert_allclose(distances.pred_to_truth_mm, to_truth[borders[0]], atol=1e-9)
+        np.testing.assert_allclose(distances.truth_to_pred_mm, to_pred[borders[1]], atol=1e-9)
+        sets = [ndimage.distance_transform_edt(~mask, sampling=SPACING_MM) for mask in (pred, truth)]
+        assert distances.hausdorff_mm == pytest.approx(max(sets[1][pred].max(), sets[0][truth].max()))
+
+
+def test_border_distances_equal_itk_s_distance_map():
+    pred, truth = speckled(7, (13, 17, 11))
+    border = sitk.GetImageFromArray((truth & ~ndimage.binary_erosion(truth)).astype(np.uint8))
+    border.SetSpacing(SPACING_MM[::-1])
+    itk = sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(border, squaredDistance=False, useImageSpacing=True))
+    found = border_distances(pred, truth, SPACING_MM).pred_to_truth_mm
+    np.testing.assert_allclose(found, np.maximum(itk[pred & ~ndimage.binary_erosion(pred)], 0), atol=1e-5)
+
+
+def test_hausdorff_equals_itk_where_the_farthest_voxel_lies_inside():
+    """A large ball whose middle the truth leaves hollow: no border voxel of the ball is the farthest."""
+    shape = (17, 61, 41)
+    solid = ball((8, 30, 20), 14.0, shape)
+    shell = solid & ~ball((8, 31, 20), 11.0, shape)
+    speck = np.zeros(shape, bool)
+    speck[8, 28:33, 20] = True
+    for pred, truth in ((solid, shell), (shell, solid), (solid, shell | speck), (shell | speck, solid)):
+        assert hausdorff(pred, truth, SPACING_MM) == pytest.approx(itk_hausdorff(pred, truth), rel=1e-5)
+    assert hausdorff(solid, shell, SPACING_MM) > 9
+
+
+def test_hausdorff_equals_itk_on_odd_volumes():
+    for seed in range(6):
+        pred, truth = speckled(seed, (11, 23, 29))
+        assert hausdorff(pred, truth, SPACING_MM) == pytest.approx(itk_hausdorff(pred, truth), rel=1e-5)
+
+
+def test_threads_change_no_distance():
+    pred, truth = speckled(3, (13, 17, 11))
+    one, two = (border_distances(pred, truth, SPACING_MM, num_threads) for num_threads in (1, 2))
+    np.testing.assert_array_equal(one.pred_to_truth_mm, two.pred_to_truth_mm)
+    np.testing.assert_array_equal(one.truth_to_pred_mm, two.truth_to_pred_mm)
+    assert one.hausdorff_mm == two.hausdorff_mm

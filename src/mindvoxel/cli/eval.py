@@ -13,7 +13,8 @@ from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
 from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, add_file, progress, set_up
-from mindvoxel.metrics.report import format_table, summarise, write_report
+from mindvoxel.metrics.report import summarise, write_report
+from mindvoxel.metrics.table import format_table
 from mindvoxel.train import device as devices
 from mindvoxel.volume import SUFFIXES, write_volume
 

@@ -1,10 +1,13 @@
-"""The `mindvoxel` command: train, eval, export, create_csv, phantom, convert, download, verify, plan, preprocess."""
+"""The `mindvoxel` command: the name of one of COMMANDS, then that command's own flags."""
 
 import importlib
 import sys
 from collections.abc import Sequence
 
-COMMANDS = ("train", "eval", "export", "create_csv", "phantom", "convert", "download", "verify", "plan", "preprocess")
+COMMANDS = (
+    *("download", "convert", "verify", "plan", "preprocess", "create_csv", "phantom"),
+    *("train", "eval", "score", "export"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -57,17 +57,19 @@ def _read(path: Path, spacing_mm: Vector | None, dtype, voxels: bool) -> Volume:
             source, components = reader, reader.GetNumberOfComponents()
     _check_kind(path, source, components)
     if voxels:
-        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite below
-            stored = np.array(sitk.GetArrayViewFromImage(source), dtype)
+        view = sitk.GetArrayViewFromImage(source)
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+            stored = np.array(view, dtype)
+        if view.dtype.kind == "f":
+            require_finite(path, stored)
     else:
         stored = _no_voxels(source, components)
     if components > 1:
         stored = np.moveaxis(stored, -1, 0)[: 1 if grey_bmp(path) else components]
+        stored = np.ascontiguousarray(stored) if voxels else stored
     num_dims = source.GetDimension()
     shape = stored.shape[-min(num_dims, 3) :]
     stored = stored.reshape(-1, *(1,) * (3 - len(shape)), *shape)
-    if voxels:
-        require_finite(path, stored)
     return _on_grid(path, source, stored, None if known else spacing_mm)
 
 

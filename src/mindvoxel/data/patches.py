@@ -16,7 +16,7 @@ from mindvoxel.data.sampling import BlobOversampling, ForegroundOversampling, Sh
 from mindvoxel.data.store import StoredCase
 from mindvoxel.errors import InputError, WorkError
 
-# Cases kept open: a mapped one costs a few file descriptors, of which a process has 1024.
+# Mapped cases kept open: each costs a few file descriptors, of which a process often has 1024.
 MOST_OPEN = 200
 
 
@@ -83,6 +83,9 @@ def make_patch(
     start = recipe.sampler.draw(rng, case, size, place)
     matrix = recipe.turn.draw(rng) if recipe.turn else None
     labels = [case.label] if recipe.open_previous is None else [case.label, recipe.open_previous(case.case)]
+    for name, label in zip(("label", "previous stage"), labels, strict=False):
+        if label.shape != case.image.shape[1:]:
+            raise ValueError(f"the {name} {label.shape} is not of the image's shape {case.image.shape[1:]}")
     if matrix is None:
         image, labels = cut_box(case.image, start, size, 0), [cut_box(label, start, size, -1) for label in labels]
     else:
@@ -131,7 +134,9 @@ class PatchSource:
             raise ValueError("no cases; at least one is needed")
         if self.batch_size % self._slices:
             raise ValueError(f"batch_size {self.batch_size} is no multiple of the recipe's {self._slices} slices")
-        object.__setattr__(self, "open_case", lru_cache(MOST_OPEN)(self.open_case))
+        # cases that are read whole are not kept: they would fill the memory
+        mapped = isinstance(self.open_case(self.cases[0]).image, np.memmap)
+        object.__setattr__(self, "open_case", lru_cache(MOST_OPEN if mapped else 0)(self.open_case))
 
     @property
     def _slices(self) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 from mindvoxel.data.dataset import Case, Dataset, image_header, read_label
 from mindvoxel.data.images import is_picture, read_channels, suffix_of
 from mindvoxel.datasets import csv_list, msd, nnunet_v2, promise12
-from mindvoxel.errors import InputError
+from mindvoxel.errors import InputError, naming
 from mindvoxel.files import replacing_folder
 from mindvoxel.log import LOGGER, progress
 from mindvoxel.volume import Volume, write_volume
@@ -178,7 +178,8 @@ class _Run:
         if self.link:
             path.symlink_to(old.resolve())
         else:
-            shutil.copyfile(old, path)
+            with old.open("rb") as source, naming(path), path.open("xb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
         self.num_taken += 1
         return path
 

@@ -27,17 +27,22 @@ def resize_nearest(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def resize_linear(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """The last len(shape) axes brought to `shape` linearly; beyond the first and last centre their values stay."""
-    for axis, count in zip(range(-len(shape), 0), shape, strict=True):
+    sizes = array.shape[-len(shape) :]
+    at = [np.clip(centres(count, size), 0, size - 1) for count, size in zip(shape, sizes, strict=True)]
+    return take_linear(array, at)
+
+
+def take_linear(array: np.ndarray, at: Sequence[np.ndarray]) -> np.ndarray:
+    """The last len(at) axes at the points `at`, one vector of voxels an axis, all inside; linear between voxels."""
+    for axis, points in zip(range(-len(at), 0), at, strict=True):
         size = array.shape[axis]
-        if size == count:
+        low = np.floor(points).astype(int)
+        if len(points) == size and (points == np.arange(size)).all():
             continue
-        at = np.clip(centres(count, size), 0, size - 1)
-        low = np.floor(at).astype(int)
-        weight = along((at - low).astype(array.dtype), axis, array.ndim)
         start = np.take(array, low, axis)
         step = np.take(array, np.minimum(low + 1, size - 1), axis)
         step -= start
-        step *= weight
+        step *= along((points - low).astype(array.dtype), axis, array.ndim)
         start += step
         array = start
     return array

@@ -54,17 +54,19 @@ class RandomMorphology:
 
 
 def morphology(mask: np.ndarray, operation: str, radius: int) -> np.ndarray:
-    """A bool (D, H, W) changed with a ball of `radius` voxels; the border neither grows nor eats anything.
+    """A bool (D, H, W) changed with a ball of `radius` voxels; the border neither grows nor eats anything."""
+    for step in {"dilate": "d", "erode": "e", "close": "de", "open": "ed"}[operation]:
+        mask = _within(mask, radius) if step == "d" else ~_within(~mask, radius)
+    return mask
 
-    A single slice is changed with a disk.
-    """
-    steps = {"dilate": "d", "erode": "e", "close": "de", "open": "ed"}[operation]
-    radii = [radius if n > 1 else 0 for n in mask.shape[::-1]]
+
+def _within(mask: np.ndarray, radius: int) -> np.ndarray:
+    """Voxels whose centres lie within `radius` voxels of one of the mask."""
+    if not mask.any():
+        return mask
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
-    for step in steps:
-        change = sitk.BinaryDilate if step == "d" else sitk.BinaryErode
-        image = change(image, radii, sitk.sitkBall)
-    return sitk.GetArrayViewFromImage(image).astype(bool)
+    distances = sitk.SignedMaurerDistanceMap(image, squaredDistance=True, useImageSpacing=False)
+    return mask | (sitk.GetArrayFromImage(distances) <= radius**2)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mindvoxel.data.augment.axis import resize_cubic, resize_nearest
+from mindvoxel.data.augment.axis import resize_cubic, resize_nearest, take_linear
 from mindvoxel.volume import Vector
 
 Shape = tuple[int, int, int]
@@ -47,14 +47,27 @@ def _read_around(array: np.ndarray, centre: Vector, matrix: np.ndarray, patch_si
     middle = (np.array(patch_size) - 1) / 2
     half = np.abs(matrix) @ middle
     # two voxels beyond the case hold what lies outside; further out nothing need be read
-    low = np.maximum(np.floor(np.array(centre) - half).astype(int) - 1, -2)
-    high = np.minimum(np.ceil(np.array(centre) + half).astype(int) + 2, np.array(array.shape[-3:]) + 2)
+    size = np.array(array.shape[-3:])
+    low = np.clip(np.floor(np.array(centre) - half).astype(int) - 1, -2, size)
+    high = np.clip(np.ceil(np.array(centre) + half).astype(int) + 2, 0, size + 2)
     return cut_box(array, low, high - low, outside), np.array(centre) - low - matrix @ middle
+
+
+def _axis_points(box: np.ndarray, matrix: np.ndarray, offset: np.ndarray, patch_size: Shape) -> list | None:
+    """Where the patch's voxels lie on each axis of the box, where nothing is turned; None where something is."""
+    if np.count_nonzero(matrix - np.diag(np.diag(matrix))):
+        return None
+    points = [first + step * np.arange(n) for first, step, n in zip(offset, np.diag(matrix), patch_size, strict=True)]
+    # the border of a box that reaches over the case holds what lies outside
+    return [np.clip(at, 0, size - 1) for at, size in zip(points, box.shape[-3:], strict=True)]
 
 
 def turn_image(image: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size: Shape, outside: float) -> np.ndarray:
     """The patch (…, D, H, W) float32 around `centre`, interpolated linearly at `matrix` times its voxels."""
     box, offset = _read_around(image, centre, matrix, patch_size, outside)
+    points = _axis_points(box, matrix, offset, patch_size)
+    if points is not None:  # an axis after another is faster than all at once
+        return take_linear(box, points)
     patch = np.empty((*image.shape[:-3], *patch_size), np.float32)
     for index in np.ndindex(image.shape[:-3]):
         ndimage.affine_transform(box[index], matrix, offset, order=1, cval=outside, output=patch[index])
@@ -69,31 +82,42 @@ def turn_label(label: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size
     falls into a mixed one, at the borders of structures, is weighed.
     """
     box, offset = _read_around(label, centre, matrix, patch_size, outside)
-    low = high = box.astype(np.int16)
-    for axis in range(3):
-        front, back = [slice(None)] * 3, [slice(None)] * 3
-        front[axis], back[axis] = slice(None, -1), slice(1, None)
-        low = np.minimum(low[tuple(front)], low[tuple(back)])
-        high = np.maximum(high[tuple(front)], high[tuple(back)])
-    cells = np.where(low == high, low, np.int16(_MIXED))
-    # cell i covers [i, i + 1), and so has its centre at i + 0.5; a point outside the box is next to a cell outside
-    patch = ndimage.affine_transform(cells, matrix, offset - 0.5, patch_size, order=0, mode="nearest")
+    cells = _cells(box.astype(np.result_type(label.dtype, np.int8)))
+    points = _axis_points(cells, matrix, offset, patch_size)
+    if points is not None:
+        patch = cells[np.ix_(*(np.floor(at).astype(int) for at in points))]
+    else:
+        # cell i covers [i, i + 1), and so has its centre at i + 0.5; a point outside is next to a cell outside
+        patch = ndimage.affine_transform(cells, matrix, offset - 0.5, patch_size, order=0, mode="nearest")
     at = np.argwhere(patch == _MIXED)
     if len(at):
         patch[tuple(at.T)] = _weigh(box, at @ matrix.T + offset)
     return patch.astype(label.dtype)
 
 
+def _cells(box: np.ndarray) -> np.ndarray:
+    """Of each cube of eight neighbouring voxels the class, or _MIXED; one less an axis than the box."""
+    low = high = box
+    for axis in range(3):
+        front, back = [slice(None)] * 3, [slice(None)] * 3
+        front[axis], back[axis] = slice(None, -1), slice(1, None)
+        low = np.minimum(low[tuple(front)], low[tuple(back)])
+        high = np.maximum(high[tuple(front)], high[tuple(back)])
+    low[low != high] = _MIXED
+    return low
+
+
 def _weigh(box: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The class of largest linear weight at points (N, 3) of a box, none of them outside it."""
     first = np.floor(points).astype(int)
-    part = points - first
-    least = int(box.min())
+    share = (1 - (points - first).T, (points - first).T)
+    base = np.ravel_multi_index(first.T, box.shape)
+    classes = box.ravel()
+    least, every = int(box.min()), np.arange(len(points))
     weights = np.zeros((int(box.max()) - least + 1, len(points)))
-    every = np.arange(len(points))
-    for corner in product((0, 1), repeat=3):
-        weight = np.prod(np.where(corner, part, 1 - part), axis=1)
-        weights[box[tuple((first + corner).T)].astype(int) - least, every] += weight
+    for z, y, x in product((0, 1), repeat=3):
+        step = (z * box.shape[1] + y) * box.shape[2] + x
+        weights[classes[base + step].astype(int) - least, every] += share[z][0] * share[y][1] * share[x][2]
     return weights.argmax(axis=0) + least
 
 
