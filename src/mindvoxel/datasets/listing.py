@@ -106,7 +106,7 @@ def image_entries(values: dict, where: Path, root: Path) -> tuple[list[tuple[Pat
             raise InputError(f"{where}: under 'training' an object with 'image' and 'label' is needed, got {pair!r}")
         training.append((below(root, pair["image"], where), below(root, pair["label"], where)))
     test = []
-    for item in values.get("test", []):
+    for item in entry({"test": [], **values}, "test", list, where):
         test.append(below(root, item.get("image") if isinstance(item, dict) else item, where))
     return training, test
 
