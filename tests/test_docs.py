@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [("README.md", "README_CN.md"), ("vnet/README.md", "vnet/README_CN.md"), ("docs/en/cpu.md", "docs/zh/cpu.md")]
+PAGES = [
+    ("README.md", "README_CN.md"),
+    ("vnet/README.md", "vnet/README_CN.md"),
+    ("docs/en/cpu.md", "docs/zh/cpu.md"),
+    ("docs/en/augmentation.md", "docs/zh/augmentation.md"),
+]
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
 TINY += " --batch_size 1"
