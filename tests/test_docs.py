@@ -1,11 +1,14 @@
 """What the pages say is what the commands do: every command of every README is run, and both languages agree."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +115,59 @@ def test_the_conversions_of_the_page_on_data_sets(workspace):
     run(blocks("docs/en/datasets.md", "bash")[1], workspace)
     assert len((workspace / "listed" / "cases.csv").read_text().splitlines()) == 51
     assert (workspace / "listed" / "images" / "Case00.nii.gz").is_symlink()
+
+
+@pytest.fixture
+def data_set(tmp_path) -> Path:
+    """A folder with Task04_Hippocampus, six made-up cases in the MSD layout, and perfect masks of them."""
+    from mindvoxel.volume import Volume, write_volume
+
+    rng = np.random.default_rng(0)
+    training = []
+    for number in range(6):
+        shape = tuple(int(n) for n in rng.integers(28, 44, 3))
+        axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+        radius = np.sqrt(sum(axis**2 for axis in axes))
+        label = np.where(radius < 0.4, 2, np.where(radius < 0.7, 1, 0)).astype(np.uint8)
+        image = (100 + 50 * label + rng.normal(0, 10, shape)).astype(np.float32)
+        names = [f"{folder}/hippocampus_{number:03d}.nii.gz" for folder in ("imagesTr", "labelsTr")]
+        for name, voxels in zip(names, (image, label), strict=True):
+            path = tmp_path / "Task04_Hippocampus" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_volume(path, Volume(voxels, (1.0, 1.0, 1.0)))
+        training.append({"image": f"./{names[0]}", "label": f"./{names[1]}"})
+    labels = {"0": "background", "1": "Anterior", "2": "Posterior"}
+    meta = {"name": "Hippocampus", "modality": {"0": "MRI"}, "labels": labels, "training": training, "test": []}
+    (tmp_path / "Task04_Hippocampus" / "dataset.json").write_text(json.dumps(meta))
+    (tmp_path / "Task04").symlink_to("Task04_Hippocampus")
+    for folder in ("masks", "results/fold_0"):
+        shutil.copytree(tmp_path / "Task04_Hippocampus" / "labelsTr", tmp_path / folder)
+    (tmp_path / "preprocess.py").symlink_to(ROOT / "preprocess.py")
+    return tmp_path
+
+
+def test_the_readme_s_way_from_a_data_set_to_a_table(data_set):
+    out = run(blocks("README.md", "bash")[3], data_set)
+    assert "6 cases, channels MRI" in out
+    assert (
+        json.loads((data_set / "preprocessed" / "plan.json").read_text())["configurations"]["3d_fullres"]["batch_size"]
+        == 4
+    )
+    assert len(list((data_set / "preprocessed" / "3d_fullres").glob("*.case.json"))) == 6
+    assert re.search(r"^Anterior +mean +1\.000", out, re.MULTILINE), out
+
+
+@pytest.mark.parametrize("name", ["verify", "preprocessing", "metrics", "inference", "augmentation"])
+def test_the_commands_and_python_of_a_page_in_their_order(name, data_set):
+    if name == "augmentation":
+        run("mindvoxel preprocess --data Task04_Hippocampus --output preprocessed", data_set)
+    found = re.findall(r"^```(bash|python)\n(.*?)^```", text(f"docs/en/{name}.md"), re.MULTILINE | re.DOTALL)
+    assert found
+    for number, (language, block) in enumerate(found):
+        if language == "python":
+            (data_set / f"snippet{number}.py").write_text(block)
+            block = f"python snippet{number}.py"
+        run(block, data_set)
 
 
 def test_published_recipes_table_names_every_recipe():
