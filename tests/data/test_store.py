@@ -7,7 +7,15 @@ import pytest
 
 from mindvoxel.data.crop import Crop
 from mindvoxel.data.grid import CaseGrid
-from mindvoxel.data.store import StoredCase, list_cases, open_case, read_record, remove_case, write_case
+from mindvoxel.data.store import (
+    StoredCase,
+    list_cases,
+    open_case,
+    read_record,
+    remove_case,
+    remove_unfinished,
+    write_case,
+)
 from mindvoxel.errors import InputError
 
 
@@ -145,6 +153,15 @@ def test_a_case_that_was_never_finished_does_not_exist(tmp_path):
     assert list_cases(tmp_path) == []
     with pytest.raises(InputError, match="no such preprocessed case"):
         open_case(tmp_path, "scan_1")
+
+
+def test_what_a_killed_process_was_writing_is_no_case(tmp_path):
+    write_case(tmp_path, a_case(), compress=False)
+    for name in ("scan_2.case.json", "scan_2.image.npy", "scan_3.case.json"):
+        (tmp_path / f".partial-123-{name}").write_text("{")
+    assert list_cases(tmp_path) == ["scan_1"]
+    remove_unfinished(tmp_path, ["scan_2"])
+    assert [path.name for path in tmp_path.glob(".partial*")] == [".partial-123-scan_3.case.json"]
 
 
 def test_no_folder_is_an_error(tmp_path):

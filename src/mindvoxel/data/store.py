@@ -113,8 +113,8 @@ def list_cases(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; mindvoxel preprocess writes it")
-    # a name with a dot in front is a file that was not renamed yet, which glob does not leave out
-    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}"))
+    names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}")]
+    return sorted(name for name in names if not name.startswith(".partial-"))  # what a killed process was writing
 
 
 def read_record(folder: str | Path, case: str) -> dict:
