@@ -1,9 +1,8 @@
 """The way back, by hand: where voxels come from, and which axis is left unblended."""
 
 import numpy as np
-import pytest
 
-from mindvoxel.inference.restore import axis_taps, largest_class, resize_planes, separate_axis
+from mindvoxel.inference.restore import axis_taps, largest_class, resize_planes
 
 
 def test_twice_as_many_voxels_lie_at_quarters_and_the_edges_repeat():
@@ -40,23 +39,6 @@ def test_planes_that_nobody_needs_are_skipped_and_the_last_are_not_even_made():
 
     assert [plane.item() for plane in resize_planes(planes(), (10, 1, 1), (2, 1, 1), nearest_axis=0)] == [2, 7]
     assert made == list(range(8))
-
-
-@pytest.mark.parametrize(
-    ("spacing_mm", "other_mm", "rule", "axis"),
-    [
-        ((1, 1, 1), (1, 1, 1), "above_3", None),
-        ((3, 1, 1), (1, 1, 1), "above_3", None),  # 3 is not above 3
-        ((3, 1, 1), (1, 1, 1), "from_3", 0),
-        ((3.1, 1, 1), (1, 1, 1), "above_3", 0),
-        ((1, 1, 1), (1, 1, 5), "above_3", 2),
-        ((1, 4, 1), (5, 1, 1), "above_3", 1),  # the first grid decides
-        ((4, 4, 1), (1, 1, 1), "above_3", None),  # two axes are the coarsest
-        ((4, 4, 1), (5, 1, 1), "above_3", None),
-    ],
-)
-def test_the_axis_that_is_left_unblended(spacing_mm, other_mm, rule, axis):
-    assert separate_axis(spacing_mm, other_mm, rule) == axis
 
 
 def test_the_largest_class_is_the_first_of_equals():

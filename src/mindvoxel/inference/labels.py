@@ -10,8 +10,9 @@ import numpy as np
 from mindvoxel.data.crop import Shape
 from mindvoxel.data.grid import CaseGrid
 from mindvoxel.data.plan import Plan
+from mindvoxel.data.preprocess import anisotropic_axis
 from mindvoxel.inference.probabilities import ProbabilityStore
-from mindvoxel.inference.restore import largest_class, resize_planes, separate_axis
+from mindvoxel.inference.restore import largest_class, resize_planes
 from mindvoxel.inference.stream import Predictor, Sliding, softmax, stream_planes
 from mindvoxel.log import progress
 from mindvoxel.volume import Vector, Volume
@@ -106,7 +107,7 @@ def class_planes(
 
     That grid is the crop of the scan, or that of the next configuration of a cascade; both in network axes.
     """
-    axis = separate_axis(member.grid.spacing_mm, spacing_mm, member.anisotropy)
+    axis = anisotropic_axis(member.grid.spacing_mm, spacing_mm, member.anisotropy)
     image, before = member.image, [front for front, _ in member.grid.pad]
     if any(map(any, member.padding)):
         image = np.pad(image, [(0, 0), *member.padding], constant_values=member.sliding.pad_value)

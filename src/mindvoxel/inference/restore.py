@@ -5,22 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from mindvoxel.data.crop import Shape
+from mindvoxel.data.resample import nearest_voxels
 
 Taps = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def separate_axis(spacing_mm: tuple[float, ...], other_mm: tuple[float, ...], rule: str = "above_3") -> int | None:
-    """The axis across which nothing is blended: the coarsest, where one of the two grids is anisotropic.
-
-    Anisotropic: its largest spacing is more than 3 times (above_3, nnU-Net) or at least 3 times (from_3, NVIDIA) its
-    smallest. None where neither is, or where two axes are the coarsest together.
-    """
-    for spacing in (np.array(spacing_mm), np.array(other_mm)):
-        ratio = spacing.max() / spacing.min()
-        if ratio > 3 or (rule == "from_3" and ratio == 3):
-            coarsest = np.flatnonzero(spacing == spacing.max())
-            return int(coarsest[0]) if len(coarsest) == 1 else None
-    return None
 
 
 def axis_taps(size: int, new_size: int, nearest: bool) -> Taps:
@@ -29,7 +16,7 @@ def axis_taps(size: int, new_size: int, nearest: bool) -> Taps:
     Voxel o lies at (o + 0.5) · size / new_size - 0.5, kept within the axis. nearest: that voxel alone, halves up.
     """
     if nearest:
-        low = (2 * np.arange(new_size) + 1) * size // (2 * new_size)
+        low = nearest_voxels(size, new_size)
         return low, low, np.zeros(new_size, np.float32)
     position = np.clip((np.arange(new_size) + 0.5) * (size / new_size) - 0.5, 0, size - 1)
     low = np.floor(position).astype(np.intp)
@@ -41,7 +28,8 @@ def resize_planes(
 ) -> Iterator[np.ndarray]:
     """Planes (K, H, W) along the first of the axes `shape` (D, H, W) -> planes of `new_shape`, linearly.
 
-    nearest_axis: across it the nearest voxel is taken (separate_axis).  Each plane holds until the next is asked for.
+    nearest_axis: across it the nearest voxel is taken (data.preprocess.anisotropic_axis).  Each plane holds until the
+    next is asked for.
     """
     if tuple(shape) == tuple(new_shape):
         yield from planes
