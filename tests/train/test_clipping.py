@@ -1,4 +1,4 @@
-"""The step of a deep-supervised U-Net: gradients longer than asked for are shortened, and not applied where not finite."""
+"""The step of a deep-supervised U-Net: long gradients are shortened, what is not finite is not applied."""
 
 import numpy as np
 import pytest
