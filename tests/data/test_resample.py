@@ -1,10 +1,14 @@
 """Resampling by hand: sizes, far-end padding, world alignment; on oblique, anisotropic grids."""
 
+from itertools import product
+
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mindvoxel.data.resample import resample_like, resample_to_spacing
+from mindvoxel.data.resample import resample_like, resample_to_spacing, resize, resize_label
 from mindvoxel.volume import Volume
 
 OBLIQUE = tuple(Rotation.from_euler("xyz", (14, -5, 30), degrees=True).as_matrix().ravel())
@@ -130,3 +134,129 @@ def test_an_unknown_order_is_refused():
 def test_a_grid_too_large_for_any_scan_is_refused_before_memory_is_asked_for():
     with pytest.raises(ValueError, match=r"4000001000 voxels .* spacing \(1000000\.0, 1\.0, 1\.0\) mm right"):
         resample_to_spacing(Volume(np.zeros((5, 10, 100)), (1e6, 1.0, 1.0)), (1.0, 1.0, 1.0))
+
+
+def by_formula(voxels, shape):
+    """Linear resizing, voxel by voxel, from the sentence that defines it."""
+    result = np.zeros(shape)
+    for index in np.ndindex(*shape):
+        places = [(o + 0.5) * s / n - 0.5 for o, n, s in zip(index, shape, voxels.shape, strict=True)]
+        corners = [
+            {(min(max(int(np.floor(p)) + i, 0), s - 1), i) for i in (0, 1)}
+            for p, s in zip(places, voxels.shape, strict=True)
+        ]
+        for corner in product(*corners):
+            weight = np.prod([abs(1 - i - (p - np.floor(p))) for (_, i), p in zip(corner, places, strict=True)])
+            result[index] += weight * voxels[tuple(c for c, _ in corner)]
+    return result
+
+
+SIZES = [((3, 5, 7), (6, 4, 9)), ((4, 9, 6), (2, 9, 17)), ((1, 2, 3), (4, 1, 5)), ((20, 3, 8), (7, 40, 8))]
+
+
+@pytest.mark.parametrize(("old", "new"), SIZES)
+def test_linear_resizing_is_what_its_formula_says(old, new):
+    voxels = np.random.default_rng(0).standard_normal(old)
+    assert np.abs(resize(voxels, new, order=1) - by_formula(voxels, new)).max() < 1e-6
+
+
+@pytest.mark.parametrize("order", [1, 3])
+@pytest.mark.parametrize(("old", "new"), [*SIZES, ((31, 70, 66), (40, 50, 131))])
+def test_resizing_agrees_with_scipy_borders_included(old, new, order):
+    """scipy.ndimage.zoom in its grid mode is what skimage.transform.resize, and so nnU-Net, calls."""
+    voxels = np.random.default_rng(1).standard_normal(old).astype(np.float32)
+    zoom = [n / o for o, n in zip(old, new, strict=True)]
+    wanted = ndimage.zoom(voxels.astype(float), zoom, order=order, mode="nearest", grid_mode=True)
+    wanted = wanted.clip(voxels.min(), voxels.max())
+    found = resize(voxels, new, order=order)
+    assert found.dtype == np.float32
+    assert np.abs(found - wanted).max() < 1e-6 * np.ptp(voxels)
+
+
+@pytest.mark.parametrize("order", [1, 3])
+def test_one_itk_resampling_of_the_whole_image_gives_the_same_numbers(order):
+    """What a C++ program calls: the edge repeated 12 voxels, itk::ResampleImageFilter, the range of the input."""
+    voxels = np.random.default_rng(2).standard_normal((9, 20, 14)).astype(np.float32)
+    new = (13, 12, 14)
+    image = sitk.ZeroFluxNeumannPad(sitk.GetImageFromArray(voxels), [12] * 3, [12] * 3)
+    step = [s / n for s, n in zip(voxels.shape[::-1], new[::-1], strict=True)]
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize(new[::-1])
+    resampler.SetOutputSpacing(step)
+    resampler.SetOutputOrigin([0.5 * s - 0.5 for s in step])  # padding keeps the place of voxel (0, 0, 0)
+    resampler.SetInterpolator({1: sitk.sitkLinear, 3: sitk.sitkBSpline}[order])
+    wanted = sitk.GetArrayFromImage(resampler.Execute(image)).clip(voxels.min(), voxels.max())
+    assert np.abs(resize(voxels, new, order=order) - wanted).max() < 1e-5
+
+
+def test_a_spline_keeps_a_line_straight_and_a_constant_constant():
+    line = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 3, 5))
+    resized = resize(line, (80, 3, 5), order=3)[:, 1, 2]
+    assert np.abs(resized[20:60] - ((np.arange(20, 60) + 0.5) / 2 - 0.5)).max() < 1e-4
+    assert np.abs(resize(np.full((4, 5, 6), 7.25), (9, 3, 11), order=3) - 7.25).max() == 0
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_the_same_shape_changes_nothing(order):
+    voxels = np.random.default_rng(0).standard_normal((2, 3, 5, 7)).astype(np.float32)
+    for axis in (None, 0, 2):
+        assert np.array_equal(resize(voxels, (3, 5, 7), order=order, anisotropic_axis=axis), voxels)
+
+
+def test_nearest_by_hand_at_a_tie_the_later():
+    row = np.array([10, 20, 30, 40], np.int16).reshape(1, 1, 4)
+    assert resize(row, (1, 1, 2), order=0).ravel().tolist() == [20, 40]
+    assert resize(row, (1, 1, 6), order=0).ravel().tolist() == [10, 20, 20, 30, 40, 40]
+    assert resize(row, (1, 2, 4), order=0).dtype == np.int16
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("across", [3, 6, 11])
+@pytest.mark.parametrize("order", [1, 3])
+def test_an_anisotropic_axis_gets_whole_slices(axis, across, order):
+    """Each slice resized by itself, then the nearest one taken; a spike in one slice does not ring in the next."""
+    voxels = np.random.default_rng(3).standard_normal((6, 6, 6)).astype(np.float32)
+    shape = [9, 9, 9]
+    shape[axis] = across
+    found = np.moveaxis(resize(voxels, tuple(shape), order=order, anisotropic_axis=axis), axis, 0)
+    slices = np.moveaxis(voxels, axis, 0)
+    for o in range(across):
+        source = slices[int(np.floor((o + 0.5) * 6 / across))]
+        assert np.abs(found[o] - resize(source[None], (1, 9, 9), order=order)[0]).max() < 1e-6
+
+
+def test_channels_are_resized_each_by_itself():
+    voxels = np.random.default_rng(4).standard_normal((2, 5, 6, 7)).astype(np.float32)
+    voxels[1] *= 100
+    both = resize(voxels, (7, 5, 9), order=3, anisotropic_axis=0)
+    for channel in range(2):
+        assert np.abs(both[channel] - resize(voxels[channel], (7, 5, 9), order=3, anisotropic_axis=0)).max() < 1e-4
+
+
+@pytest.mark.parametrize("axis", [None, 0, 2])
+def test_labels_are_resized_class_by_class_and_a_tie_goes_to_the_larger(axis):
+    label = np.random.default_rng(5).integers(-1, 4, (5, 8, 6)).astype(np.int8)
+    new = (9, 5, 12)
+    wanted = np.zeros(new, np.int8)
+    for value in (-1, 0, 1, 2, 3):
+        wanted[resize((label == value).astype(float), new, order=1, anisotropic_axis=axis) >= 0.5 - 1e-6] = value
+    found = resize_label(label, new, anisotropic_axis=axis)
+    assert found.dtype == np.int8
+    assert np.array_equal(found, wanted)
+    row = np.array([0, 0, 2, 1, 1, 0], np.int16).reshape(1, 1, 6)
+    assert resize_label(row, (1, 1, 3)).ravel().tolist() == [0, 2, 1]
+
+
+def test_a_small_object_far_from_the_origin_is_found_again():
+    label = np.zeros((30, 40, 50), np.int16)
+    label[20:24, 31:36, 44:50] = 300
+    resized = resize_label(label, (60, 80, 100))
+    assert set(np.unique(resized)) == {0, 300}
+    assert [(int(v.min()), int(v.max()) + 1) for v in np.nonzero(resized)] == [(40, 48), (62, 72), (88, 100)]
+    assert not resize_label(np.zeros((4, 5, 6), np.int8), (8, 5, 3)).any()
+
+
+@pytest.mark.parametrize(("shape", "order"), [((2, 2), 1), ((0, 2, 2), 1), ((2, 2, 2), 2)])
+def test_a_resize_that_makes_no_sense_is_refused(shape, order):
+    with pytest.raises(ValueError, match="order must be|at least one voxel"):
+        resize(np.zeros((3, 3, 3)), shape, order=order)

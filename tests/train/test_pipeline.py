@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from mindvoxel.data.augment import augment_case, augmentations
+from mindvoxel.data.augment.transform import augment_case
+from mindvoxel.data.augment.vnet import augmentations
 from mindvoxel.errors import InputError
 from mindvoxel.train.pipeline import PatchLoader
 

@@ -10,7 +10,8 @@ import numpy as np
 from easydict import EasyDict
 from mindspore import nn
 
-from mindvoxel.data.augment import augment_case, augmentations
+from mindvoxel.data.augment.transform import augment_case
+from mindvoxel.data.augment.vnet import augmentations
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER

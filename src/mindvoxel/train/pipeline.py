@@ -1,13 +1,12 @@
 """Batches of augmented patches, drawn so that the same (seed, epoch, sample) always gives the same numbers."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 
+from mindvoxel.data.ahead import in_order
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.errors import InputError
 
@@ -61,12 +60,10 @@ class PatchLoader:
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
         wide = self.batch_size * self.num_ranks
         steps = [order[i * wide : (i + 1) * wide] for i in range(self.num_batches)]
-        if self.num_workers == 0:
-            for step in steps:
-                yield self._stack([self.sample(epoch, number) for number in step[self.rank :: self.num_ranks]], step)
-            return
-        with ThreadPoolExecutor(self.num_workers) as pool, closing(self._ahead(pool, epoch, steps)) as batches:
-            yield from batches
+        mine = ([(epoch, number) for number in step[self.rank :: self.num_ranks]] for step in steps)
+        with closing(in_order(self._sample, mine, self.num_workers)) as batches:
+            for step, samples in zip(steps, batches, strict=True):
+                yield self._stack(samples, step)
 
     def sample(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sample `number` of `epoch`: image, label (D, H, W), noise (K,)."""
@@ -75,21 +72,8 @@ class PatchLoader:
         noise = rng.uniform(size=self.noise_channels).astype(np.float32)
         return *self.cut(case.image, case.label, rng), noise
 
-    def _ahead(self, pool: ThreadPoolExecutor, epoch: int, steps: list[np.ndarray]) -> Iterator[Batch]:
-        """Keep the samples of the next two batches under way."""
-        waiting: deque = deque()
-        todo = iter(steps)
-        try:
-            while True:
-                while len(waiting) < 3 and (step := next(todo, None)) is not None:
-                    mine = step[self.rank :: self.num_ranks]
-                    waiting.append((step, [pool.submit(self.sample, epoch, number) for number in mine]))
-                if not waiting:
-                    return
-                step, futures = waiting.popleft()
-                yield self._stack([future.result() for future in futures], step)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _sample(self, at: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.sample(*at)
 
     def _stack(self, samples: list, step: np.ndarray) -> Batch:
         images, labels, noises = zip(*samples, strict=True)

@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 
-from mindvoxel.data.augment import (
-    RandomAffinePatch,
-    RandomContrast,
-    RandomFlip,
-    RandomGamma,
-    RandomNoise,
-    augment_case,
-    augmentations,
-)
+from mindvoxel.data.augment.intensity import RandomNoise
+from mindvoxel.data.augment.spatial import RandomFlip
+from mindvoxel.data.augment.transform import augment_case
+from mindvoxel.data.augment.vnet import RandomAffinePatch, RandomContrast, RandomGamma, augmentations
 
 SHAPE = (21, 31, 41)
 MIDDLE = (10, 15, 20)  # (z, y, x)
@@ -23,6 +18,11 @@ def blob(z: int, y: int, x: int, shape=SHAPE) -> np.ndarray:
     label = np.zeros(shape, np.uint8)
     label[z - 1 : z + 2, y - 1 : y + 2, x - 1 : x + 2] = 1
     return label
+
+
+def vnet_flip() -> RandomFlip:
+    (flip,) = [t for t in augmentations((4, 4, 4), ISOTROPIC, True, 0.5) if isinstance(t, RandomFlip)]
+    return flip
 
 
 def centre_of(mask: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def test_a_plain_crop_is_the_array_voxel_for_voxel(patch):
     label = (image % 3).astype(np.uint8)
     transform = RandomAffinePatch(patch, ISOTROPIC, 0.5, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
     for seed in range(30):
-        cut, mask = transform.apply(image, label, **transform.draw(np.random.default_rng(seed), label))
+        cut, mask = transform.apply(image, label, **transform.draw(np.random.default_rng(seed), image, label))
         start = np.unravel_index(int(cut[0, 0, 0]), SHAPE)
         box = tuple(slice(a, a + n) for a, n in zip(start, patch, strict=True))
         assert np.array_equal(cut, image[box])
@@ -118,7 +118,7 @@ def test_a_plain_crop_holds_the_foreground_voxel_in_its_middle():
     transform = RandomAffinePatch((5, 6, 9), ISOTROPIC, 1.0, rotation_deg=(0, 0, 0), scale=(1.0, 1.0))
     label = np.zeros(SHAPE, np.uint8)
     label[10, 20, 30] = 1
-    _, mask = transform.apply(label.astype(np.float32), label, **transform.draw(np.random.default_rng(0), label))
+    _, mask = transform.apply(label.astype(np.float32), label, **transform.draw(np.random.default_rng(0), label, label))
     assert np.argwhere(mask).tolist() == [[2, 2, 4]]  # an even axis has two middles
 
 
@@ -131,7 +131,7 @@ def test_a_flip_mirrors_both(axes, lands):
 
 
 def test_only_left_and_right_are_mirrored_and_half_the_time():
-    drawn = [RandomFlip().draw(np.random.default_rng(seed), blob(4, 8, 30))["axes"] for seed in range(400)]
+    drawn = [vnet_flip().draw(np.random.default_rng(seed), *[blob(4, 8, 30)] * 2)["axes"] for seed in range(400)]
     assert set(drawn) == {(), (2,)}
     assert drawn.count((2,)) == pytest.approx(200, abs=40)
 
