@@ -1,6 +1,7 @@
 """The CPU convolution operator against plain NumPy, finite differences and MindSpore's own kernels."""
 
 import itertools
+import re
 
 import mindspore as ms
 import numpy as np
@@ -252,3 +253,18 @@ def test_equal_runs_give_equal_bits(channels):
         return [p.asnumpy().tobytes() for p in cell.trainable_params()]
 
     assert train() == train()
+
+
+@pytest.mark.parametrize("has_bias", [False, True])
+def test_the_first_layer_computes_no_gradient_of_the_image(has_bias, tmp_path):
+    """Both layers have the same geometry, so only the tag tells their gradients apart."""
+    form = {"weight_init": "normal", "padding": 1, "has_bias": has_bias}
+    net = nn.SequentialCell([Conv3d(1, 16, 3, **form), Conv3d(16, 16, 3, **form)])
+    ms.set_context(mode=ms.GRAPH_MODE, save_graphs=1, save_graphs_path=str(tmp_path))
+    try:
+        ms.grad(_square_of(net), None, net.trainable_params())(ms.Tensor(np.ones((1, 1, 4, 4, 4), np.float32)))
+    finally:
+        ms.set_context(save_graphs=0)
+    (compiled,) = tmp_path.rglob("hwopt_d_after_*.ir")
+    called = re.findall(r'uniq_name: "[^"]*:(ConvBackward\w*)"', compiled.read_text())
+    assert sorted(called) == ["ConvBackward", "ConvBackwardWeights"]

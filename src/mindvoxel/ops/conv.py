@@ -102,4 +102,5 @@ def convolution(geometry: Geometry, in_channels: int, has_bias: bool) -> tuple[o
     def shape(x, weight, *rest):
         return geometry.output_shape(x, weight)
 
-    return custom("ConvForward", shape, str(geometry.numbers()), bprop=bprop), ms.Tensor(geometry.numbers(), ms.int64)
+    numbers = geometry.numbers()
+    return custom("ConvForward", shape, f"{numbers} {split} {has_bias}", bprop=bprop), ms.Tensor(numbers, ms.int64)

@@ -10,8 +10,9 @@ from mindvoxel.ops import library
 def custom(function: str, shape: Callable, tag: str, outputs: int = 1, bprop: Callable | None = None) -> ops.Custom:
     """`function` of the library; `shape` gives the outputs' shapes from the inputs'.
 
-    `tag` must tell operators apart whose output shapes differ: PyNative mode remembers those by the primitive's
-    attributes and the input shapes. The outputs have the type of the first input.
+    `tag` must tell operators apart whose output shapes or `bprop` differ: MindSpore remembers both by the primitive's
+    attributes (and the input shapes), and takes the first for all that have the same. The outputs have the type of the
+    first input.
     """
 
     def out_type(*types):
