@@ -7,6 +7,7 @@ import pytest
 
 from mindvoxel import config
 from mindvoxel.cli import common
+from mindvoxel.config import scans
 from mindvoxel.errors import InputError
 from mindvoxel.zoo import model_names
 
@@ -124,9 +125,9 @@ def test_a_missing_key_is_refused_with_its_meaning(recipe):
         config.check_recipe(recipe)
 
 
-@pytest.mark.parametrize("key", sorted(config.CHOICES))
+@pytest.mark.parametrize("key", sorted(scans.CHOICES))
 def test_a_wrong_choice_is_refused_with_the_right_ones(recipe, key):
-    with pytest.raises(InputError, match=rf"{key} must be one of {', '.join(config.CHOICES[key])}, got 'nonsense'"):
+    with pytest.raises(InputError, match=rf"{key} must be one of {', '.join(scans.CHOICES[key])}, got 'nonsense'"):
         config.override(recipe, {key: "nonsense"})
 
 
