@@ -184,3 +184,10 @@ def stem_of(path: str | Path) -> str:
     name = Path(path).name
     suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
     return name.removesuffix(suffix)
+
+
+def single_file_suffix(path: str | Path) -> str:
+    """The type of an image to write beside one like `path`, in one file: MetaImage's pair of header and data becomes
+    .mha, and what is no volume, such as a picture, .nii.gz."""
+    suffix = next((s for s in SUFFIXES if Path(path).name.endswith(s)), ".nii.gz")
+    return ".mha" if suffix == ".mhd" else suffix

@@ -10,10 +10,10 @@ from easydict import EasyDict
 from mindvoxel.cli import common
 from mindvoxel.cli.volumes import Scans, mean_figures, score_scans
 from mindvoxel.data.dataset import dataset_to_json
-from mindvoxel.data.plan import plan_to_json, write_plan
+from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
 from mindvoxel.data.splits import Fold
-from mindvoxel.data.store import open_case
-from mindvoxel.data.stored_dataset import configuration_of, open_stored
+from mindvoxel.data.store import check_fresh, open_case
+from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_dataset
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
@@ -186,3 +186,34 @@ class TrainJob:
         from mindvoxel.train.predict import logits_predictor
 
         return score_scans(self.scans, [logits_predictor(parts.network)], self.recipe.eval, masks, "validation")
+
+
+EVAL_SECTIONS = ("device", "eval")
+EVAL_NEEDS = ()
+
+
+def add_eval_flags(parser: common.Parser) -> None:
+    parser.add_argument("--data_path", help="preprocessed folder; without it the run's own, or the scans themselves")
+
+
+class EvalJob:
+    """The validation cases of the run's fold; without its preprocessed folder they are preprocessed from the scans."""
+
+    def __init__(self, args: Namespace, recipe: EasyDict, meta: dict):
+        self.recipe, where = recipe, str(args.ckpt_path)
+        plan, configuration, names = plan_from_json(meta["plan"], where), meta["configuration"], meta["val_cases"]
+        data = Path(args.data_path or meta["paths"]["data_path"])
+        if args.data_path or data.is_dir():
+            stored, dataset = data / configuration, read_dataset(data / "dataset.json")
+            check_fresh(stored, preprocessing_key(plan, configuration))
+        else:
+            stored, dataset = None, read_dataset(Path(args.ckpt_path).parent / "dataset.json")
+            LOGGER.info("%s is gone: the scans are preprocessed anew", data)
+        self.scans = Scans(plan, configuration, dataset, names, stored)
+        self.meta = {"data_path": str(data), "configuration": configuration, "fold": meta["fold"]}
+
+    def score(self, network, folder: Path) -> list[dict]:
+        """Rows of metrics; the masks go to `folder`."""
+        from mindvoxel.train.predict import logits_predictor
+
+        return score_scans(self.scans, [logits_predictor(network)], self.recipe.eval, folder, "evaluating")

@@ -6,12 +6,13 @@ from pathlib import Path
 from easydict import EasyDict
 
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import prepare_cases, scorer
+from mindvoxel.cli.cases import prepare_cases, score, scorer, segment
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
 from mindvoxel.errors import InputError
-from mindvoxel.log import LOGGER
+from mindvoxel.log import LOGGER, progress
+from mindvoxel.volume import single_file_suffix, write_volume
 
 
 def add_train_flags(parser: common.Parser) -> None:
@@ -103,3 +104,32 @@ def _tell_oddities(cases: list[Prepared], validation: list[Prepared]) -> None:
     shared = sorted({case.case for case in cases} & {case.case for case in validation})
     if shared:
         LOGGER.info("in training and validation both, so that its score proves little: %s", ", ".join(shared))
+
+
+EVAL_SECTIONS = ("data", "device", "eval")
+EVAL_NEEDS = ("data_path",)
+
+
+def add_eval_flags(parser: common.Parser) -> None:
+    parser.add_argument("--data_path", help="folder with img/ and gt/ (PROMISE12 layout)")
+    parser.add_argument("--eval_split_file_path", help="CSV of images, one file name a line; without it all of img/")
+
+
+class EvalJob:
+    """The scans of a split."""
+
+    def __init__(self, args: Namespace, recipe: EasyDict, meta: dict):
+        names = read_split(args.eval_split_file_path) if args.eval_split_file_path else None
+        self.paths, self.recipe = promise12.list_cases(args.data_path, names), recipe
+        self.meta = {"data_path": str(args.data_path)}
+
+    def score(self, network, folder: Path) -> list[dict]:
+        """Rows of metrics; the masks go to `folder`."""
+        from mindvoxel.train.predict import foreground_predictor
+
+        cases, predict, rows = prepare_cases(self.paths, self.recipe, "preparing cases"), foreground_predictor(network), []
+        for case, path in zip(progress(cases, what="evaluating", unit="case"), self.paths, strict=True):
+            mask = segment(case, predict, self.recipe)
+            write_volume(folder / f"{case.case}_prediction{single_file_suffix(path.image)}", mask)
+            rows += score(case, mask, self.recipe)
+        return rows

@@ -15,7 +15,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.inference import Member, segment, sliding_of
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import Value, score_case, summarise
-from mindvoxel.volume import SUFFIXES, Volume, write_volume
+from mindvoxel.volume import Volume, single_file_suffix, write_volume
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ class Scans:
         return score_case(name, pred, truth, self.labels, nsd_tolerance_mm)
 
     def mask_name(self, name: str) -> str:
-        """A file of the label's own type, in one file."""
-        suffix = next((s for s in SUFFIXES if self.files[name].label.name.endswith(s)), ".nii.gz")
-        return name + (".mha" if suffix == ".mhd" else suffix)
+        """The file of a mask, of the label's own type."""
+        return name + single_file_suffix(self.files[name].label)
 
 
 def score_scans(scans: Scans, predictors: Sequence, eval_words: dict, folder: Path | None, what: str) -> list[dict]:
