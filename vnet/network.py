@@ -8,7 +8,7 @@ from mindvoxel.nn.blocks import ConvNormAct, Refine, UpNormAct
 from mindvoxel.nn.conv import Conv3d
 from mindvoxel.nn.dropout import ChannelDropout
 from mindvoxel.nn.init import weight_init
-from mindvoxel.nn.norm import BatchNorm3d
+from mindvoxel.nn.norm import BatchNorm
 
 
 class InBlock(nn.Cell):
@@ -18,7 +18,7 @@ class InBlock(nn.Cell):
         super().__init__()
         self.conv = Conv3d(1, channels, 5, weight_init=weight_init(init), padding=2)
         last, rest = split_activation(act, channels)
-        self.norm = BatchNorm3d(channels, last=last)
+        self.norm = BatchNorm(channels, last=last)
         self.act = rest
 
     def construct(self, x):

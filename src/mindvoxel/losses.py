@@ -28,28 +28,91 @@ class ForegroundDiceLoss(nn.Cell):
 
 
 class DiceCELoss(nn.Cell):
-    """Cross-entropy, mean over voxels, plus 1 - the mean Dice of the foreground classes over the batch (nnU-Net).
+    """Cross-entropy, mean over voxels, plus 1 - the mean soft Dice of the classes (nnU-Net, NVIDIA's nnU-Net).
 
-    construct(logits, label): logits (N, classes, D, H, W), label (N, D, H, W) of class numbers -> a float32 scalar.
+    Dice of a class is (2Σpg + smooth) / (Σp + Σg + smooth), p the softmax, g the label.
+    batch_dice: sums over the whole batch, of all `num_ranks` processes; else over each sample, and the mean of those.
+    background: class 0 counts in the Dice term; in the cross-entropy it always does.
+    construct(logits, label): logits (N, classes, [D,] H, W), label (N, [D,] H, W) of class numbers, of which negative
+    ones count as background -> a float32 scalar.
     """
 
-    def __init__(self, smooth: float = 1e-5):
+    def __init__(self, *, batch_dice: bool = True, background: bool = False, smooth: float = 1e-5, num_ranks: int = 1):
         super().__init__()
-        self.smooth = smooth
+        self.batch_dice, self.smooth, self.first = batch_dice, smooth, 0 if background else 1
         self.most_classes = most_classes()
         self.sums = softmax_sums() if self.most_classes else None
+        # its gradient is the sum over the ranks as well: with the mean of the ranks' gradients, that of the whole batch
+        self.all_ranks = ops.AllReduce(ops.ReduceOp.SUM) if num_ranks > 1 and batch_dice else None
 
     def construct(self, logits, label):
         logits, classes = logits.astype(ms.float32), logits.shape[1]
+        label = ops.maximum(label.astype(ms.int32), 0)
+        sums = self.sums(logits, label) if classes <= self.most_classes else _basic_sums(logits, label)
+        cross_entropy = sums[:, 0].sum() / label.size
+        if self.batch_dice:
+            sums = sums.sum(0, keepdims=True)
+            if self.all_ranks is not None:
+                sums = self.all_ranks(sums)
+        overlap, total = sums[:, 1 : 1 + classes], sums[:, 1 + classes : 1 + 2 * classes] + sums[:, 1 + 2 * classes :]
+        dice = (2.0 * overlap + self.smooth) / (total + self.smooth)
+        return cross_entropy + 1.0 - dice[:, self.first :].mean()
+
+
+def _basic_sums(logits, label):
+    """What ops.softmax.softmax_sums gives, in MindSpore's operators: (N, 1 + 3·C). One byte a voxel and class tells the
+    label's class, instead of a one-hot label of four."""
+    classes, space = logits.shape[1], tuple(range(2, logits.ndim))
+    log_probability = ops.log_softmax(logits, 1)
+    probability = ops.exp(log_probability)
+    numbers = ops.arange(classes).astype(ms.int32).reshape((1, classes) + (1,) * len(space))
+    elsewhere = ops.expand_dims(label, 1) != numbers
+    cross_entropy = -ops.masked_fill(log_probability, elsewhere, 0.0).sum(space).sum(1, keepdims=True)
+    overlap = ops.masked_fill(probability, elsewhere, 0.0).sum(space)
+    counts = ops.logical_not(elsewhere).astype(ms.float32).sum(space)
+    return ops.concat((cross_entropy, overlap, probability.sum(space), counts), 1)
+
+
+class DeepSupervision(nn.Cell):
+    """Σ weights[i] · loss(logits[i], label), the label brought to the resolution of logits[i].
+
+    construct(logits, label): logits a tuple, (N, classes, …) each, whose sizes divide the label's; every f-th voxel of
+    the label is taken, from f // 2 on, where f is the quotient (nnU-Net's nearest neighbour). A head of weight 0 is not
+    computed.
+    """
+
+    def __init__(self, loss: nn.Cell, weights: tuple[float, ...]):
+        super().__init__()
+        self.loss, self.weights = loss, tuple(weights)
+
+    def construct(self, logits, label):
+        if len(logits) != len(self.weights):
+            raise ValueError("deep supervision needs one weight a head")
         label = label.astype(ms.int32)
-        if classes <= self.most_classes:
-            sums = self.sums(logits, label)
-            cross_entropy, overlap = sums[0], sums[1 : 1 + classes]
-            total = sums[1 + classes : 1 + 2 * classes] + sums[1 + 2 * classes :]
-        else:
-            log_probability = ops.log_softmax(logits, 1)
-            probability = ops.exp(log_probability)
-            truth = ops.one_hot(label, classes, axis=1).astype(logits.dtype)
-            overlap, total = (probability * truth).sum((0, 2, 3, 4)), (probability + truth).sum((0, 2, 3, 4))
-            cross_entropy = -(log_probability * truth).sum()
-        return cross_entropy / label.size + 1.0 - (2.0 * overlap / (total + self.smooth))[1:].mean()
+        total = 0.0
+        for i in range(len(self.weights)):
+            if self.weights[i] > 0:
+                total = total + self.weights[i] * self.loss(logits[i], _at_resolution(label, logits[i].shape[2:]))
+        return total
+
+
+def _at_resolution(label, space):
+    """Every f-th voxel of label (N, …), f = its size / the size in `space`."""
+    if label.shape[1:] == space:
+        return label
+    fy, fx = label.shape[-2] // space[-2], label.shape[-1] // space[-1]
+    if label.ndim == 3:
+        return label[:, fy // 2 :: fy, fx // 2 :: fx]
+    fz = label.shape[1] // space[0]
+    return label[:, fz // 2 :: fz, fy // 2 :: fy, fx // 2 :: fx]
+
+
+def nnunet_weights(num_heads: int) -> tuple[float, ...]:
+    """1, 1/2, 1/4, … and 0 for the last head, divided by their sum; 1 where there is one head alone."""
+    weights = [0.5**i for i in range(max(num_heads - 1, 1))]
+    return tuple(w / sum(weights) for w in weights) + (0.0,) * (num_heads - len(weights))
+
+
+def nvidia_weights(num_heads: int) -> tuple[float, ...]:
+    """1, 1/2, 1/4, … times 1 / (2 - 2^-n) for n heads; for the published three they sum to 14/15."""
+    return tuple(0.5**i / (2 - 0.5**num_heads) for i in range(num_heads))

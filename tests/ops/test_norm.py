@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mindvoxel.nn.exporting import exportable
-from mindvoxel.nn.norm import BatchNorm3d, InstanceNorm3d
+from mindvoxel.nn.norm import BatchNorm, InstanceNorm
 from mindvoxel.ops import norm as own
 
 pytestmark = pytest.mark.skipif(not own.is_usable(), reason="the operator is not built, or there is no AVX-512")
@@ -54,7 +54,7 @@ def make(shape, residual_channels, offset=0.0):
 
 
 def cell_of(kind, channels, act, last, gamma, beta):
-    cell = (InstanceNorm3d if kind == "instance" else BatchNorm3d)(channels, act, last)
+    cell = (InstanceNorm if kind == "instance" else BatchNorm)(channels, act, last)
     owner = cell if kind == "instance" else cell.bn2d
     owner.gamma.set_data(ms.Tensor(gamma))
     owner.beta.set_data(ms.Tensor(beta))
@@ -180,17 +180,17 @@ def test_two_runs_are_equal_to_the_bit():
 
 
 def test_float16_uses_mindspores_operators():
-    cell = BatchNorm3d(2, "elu")
+    cell = BatchNorm(2, "elu")
     cell.to_float(ms.float16)
     assert cell(ms.Tensor(np.ones((1, 2, 3, 3, 3), np.float16))).dtype == ms.float16
 
 
 def test_what_does_not_fit_is_an_error():
-    cell = BatchNorm3d(2, "elu", "elu")
+    cell = BatchNorm(2, "elu", "elu")
     x = ms.Tensor(np.ones((1, 2, 3, 3, 3), np.float32))
     with pytest.raises(ValueError, match=r"input must be \(N, 2, space\.\.\.\)"):
         cell(ms.Tensor(np.ones((1, 3, 3, 3, 3), np.float32)))
     with pytest.raises(ValueError, match="residual must have the shape"):
         cell(x, ms.Tensor(np.ones((1, 2, 3, 3, 1), np.float32)))
     with pytest.raises(ValueError, match="activation must be"):
-        BatchNorm3d(2, "gelu")
+        BatchNorm(2, "gelu")

@@ -31,14 +31,15 @@ def reference(logits, label):
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     truth = np.moveaxis(np.arange(logits.shape[1]) == label[..., None], -1, 1)
     parts = [(np.exp(log_p) * truth), np.exp(log_p), truth]
-    return np.concatenate([[-(log_p * truth).sum()], *(part.sum((0, 2, 3, 4)) for part in parts)])
+    cross_entropy = -(log_p * truth).sum((1, 2, 3, 4))
+    return np.concatenate([cross_entropy[:, None], *(part.sum((2, 3, 4)) for part in parts)], 1)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("scale", [1.0, 60.0])
 def test_sums_and_gradient(shape, scale):
     logits, label = make(shape, scale)
-    op, weights = softmax_sums(), np.random.default_rng(1).standard_normal(1 + 3 * shape[1])
+    op, weights = softmax_sums(), np.random.default_rng(1).standard_normal((shape[0], 1 + 3 * shape[1]))
     weigh = ms.Tensor(weights, ms.float32)
     got = op(ms.Tensor(logits), ms.Tensor(label)).asnumpy()
     want = reference(logits, label)

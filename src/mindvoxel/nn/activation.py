@@ -35,14 +35,15 @@ class PRelu3d(nn.Cell):
         return self.relu(x) - self.slope.astype(x.dtype) * self.relu(-x)
 
 
-def fixed_activation(name: str) -> nn.Cell:
-    """`none`, `elu` or `leaky_relu`: those without parameters, which can be part of a normalisation's operator."""
+def fixed_activation(name: str, slope: float = 0.01) -> nn.Cell:
+    """`none`, `elu` or `leaky_relu` (x, or slope·x below 0): those without parameters, which can be part of a
+    normalisation's operator."""
     if name == "none":
         return nn.Identity()
     if name == "elu":
         return Elu()
     if name == "leaky_relu":
-        return nn.LeakyReLU(0.01)
+        return nn.LeakyReLU(slope)
     raise ValueError(f"activation must be none, elu or leaky_relu, got {name!r}")
 
 

@@ -1,18 +1,20 @@
 """Blocks that more than one network is made of."""
 
+from dataclasses import dataclass
+
 from mindspore import nn
 
 from mindvoxel.nn.activation import split_activation
-from mindvoxel.nn.conv import Conv3d, Conv3dTranspose
+from mindvoxel.nn.conv import Conv3d, Conv3dTranspose, conv, conv_transpose
 from mindvoxel.nn.init import weight_init
-from mindvoxel.nn.norm import BatchNorm3d
+from mindvoxel.nn.norm import BatchNorm, normalised
 
 
 class ConvNormAct(nn.Cell):
     """Convolution without bias, batch norm, activation; an odd kernel with stride 1 keeps the size.
 
     construct(x, residual): where a residual is handed in, it is added to the result, and `last` (an activation that
-    BatchNorm3d knows) is taken of the sum.
+    BatchNorm knows) is taken of the sum.
     """
 
     def __init__(
@@ -32,7 +34,7 @@ class ConvNormAct(nn.Cell):
             in_channels, out_channels, kernel, weight_init=weight_init(init), stride=stride, padding=padding
         )
         within, rest = split_activation(act, out_channels)
-        self.norm = BatchNorm3d(out_channels, within, last)
+        self.norm = BatchNorm(out_channels, within, last)
         self.act = rest
         self.apart = within != act  # the activation has parameters, so the normalisation cannot do what follows it
 
@@ -62,8 +64,70 @@ class UpNormAct(nn.Cell):
         super().__init__()
         self.conv = Conv3dTranspose(in_channels, out_channels, 2, weight_init=weight_init(init))
         within, rest = split_activation(act, out_channels)
-        self.norm = BatchNorm3d(out_channels, within)
+        self.norm = BatchNorm(out_channels, within)
         self.act = rest
 
     def construct(self, x):
         return self.act(self.norm(self.conv(x)))
+
+
+@dataclass(frozen=True)
+class ConvForm:
+    """What all convolutions of a U-Net have in common: the norm after them (see norm.NORMS), the slope of the leaky
+    ReLU below 0, after which He et al. 2015 also draw the weights, and whether they have a bias."""
+
+    norm: str = "instance"
+    slope: float = 0.01
+    has_bias: bool = True
+
+
+class ConvBlock(nn.Cell):
+    """Convolution, normalisation, leaky ReLU, in 2-D or 3-D by the kernel's length: (N, C, …) -> (N, C', … / stride).
+
+    Odd kernels; each axis is padded with kernel // 2 zeros on both sides.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: tuple, *, stride: tuple, form: ConvForm):
+        super().__init__()
+        init = weight_init("he_normal", form.slope)
+        around = {"stride": stride, "padding": tuple(k // 2 for k in kernel)}
+        self.conv = conv(in_channels, out_channels, kernel, weight_init=init, has_bias=form.has_bias, **around)
+        self.norm = normalised(form.norm, out_channels, "leaky_relu", form.slope)
+
+    def construct(self, x):
+        return self.norm(self.conv(x))
+
+
+class ConvBlocks(nn.SequentialCell):
+    """`num` ConvBlocks, the first of which has the stride."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: tuple, *, stride: tuple, form: ConvForm, num: int = 2
+    ):
+        still = (1,) * len(kernel)
+        first = ConvBlock(in_channels, out_channels, kernel, stride=stride, form=form)
+        rest = [ConvBlock(out_channels, out_channels, kernel, stride=still, form=form) for _ in range(num - 1)]
+        super().__init__([first, *rest])
+
+
+def up(in_channels: int, out_channels: int, stride: tuple, *, slope: float, has_bias: bool) -> nn.Cell:
+    """Transposed convolution with kernel == stride: (N, C, …) -> (N, C', … · stride)."""
+    init = weight_init("he_normal", slope)
+    return conv_transpose(in_channels, out_channels, stride, weight_init=init, has_bias=has_bias)
+
+
+def head(channels: int, num_classes: int, num_axes: int, *, slope: float, has_bias: bool) -> nn.Cell:
+    """Convolution of one voxel to one logit a class: (N, C, …) -> (N, classes, …)."""
+    init = weight_init("he_normal", slope)
+    return conv(channels, num_classes, (1,) * num_axes, weight_init=init, has_bias=has_bias)
+
+
+def repeat_voxels(x, factors: tuple[int, ...]):
+    """Nearest-neighbour upsampling by whole factors: (N, C, …) -> (N, C, … · factors). The exporters and the CPU have
+    no kernel of their own for it in 3-D."""
+    n, c, space = x.shape[0], x.shape[1], x.shape[2:]
+    apart, wide, joined = (n * c,), (n * c,), (n, c)
+    for i in range(len(factors)):
+        apart, wide = apart + (space[i], 1), wide + (space[i], factors[i])
+        joined = joined + (space[i] * factors[i],)
+    return x.reshape(apart).broadcast_to(wide).reshape(joined)

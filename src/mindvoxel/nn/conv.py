@@ -5,7 +5,7 @@ else: on other devices, for export, and for input that is not float32. Parameter
 """
 
 import mindspore as ms
-from mindspore import nn
+from mindspore import nn, ops
 
 from mindvoxel.nn.exporting import is_exporting
 from mindvoxel.ops import library
@@ -28,8 +28,30 @@ def _use_operator() -> bool:
     return on_cpu and not is_exporting() and library.load() is not None
 
 
+def _exported_padding(kernel: tuple[int, ...], stride: tuple[int, ...], pads: tuple[int, ...]) -> tuple:
+    """The padding of a convolution for export, the same on every axis, and what to cut off the result's ends.
+
+    The ONNX exporter writes the six paddings of a 3-D convolution in MindSpore's order, which ONNX reads in another.
+    """
+    most = max(pads)
+    cut = tuple(most - pad for pad in pads)
+    if any(c and (k, s) != (1, 1) for c, k, s in zip(cut, kernel, stride, strict=True)):
+        raise ValueError(
+            f"kernel {kernel} with stride {stride} and padding {pads} cannot be exported: pad all axes alike"
+        )
+    return (most,) * len(pads), cut if any(cut) else ()
+
+
+def _cut_ends(y, cut: tuple[int, ...]):
+    """Without the first and last cut[i] places of each space axis."""
+    y = y[:, :, cut[0] : y.shape[2] - cut[0], cut[1] : y.shape[3] - cut[1]]
+    return y if len(cut) == 2 else y[:, :, :, :, cut[2] : y.shape[4] - cut[2]]
+
+
 class _OwnOperator:
     """The part that every cell below shares: which kernel computes it."""
+
+    cut = ()
 
     def choose_kernel(self, geometry: Geometry, in_channels: int, has_bias: bool) -> None:
         """Set `operator` to mindvoxel's, or to None for MindSpore's own kernel."""
@@ -39,7 +61,8 @@ class _OwnOperator:
 
     def construct(self, x):
         if self.operator is None or x.dtype != ms.float32:
-            return self.own_kernel(x)
+            y = self.own_kernel(x)
+            return _cut_ends(y, self.cut) if self.cut else y
         if self.has_bias:
             return self.operator(x, self.weight, self.bias, self.numbers)
         return self.operator(x, self.weight, self.numbers)
@@ -61,7 +84,9 @@ class Conv3d(_OwnOperator, nn.Conv3d):
         padding: Size = 0,
         has_bias: bool = False,
     ):
-        pads = _per_axis(padding, 3)
+        pads, cut = _per_axis(padding, 3), ()
+        if is_exporting():
+            pads, cut = _exported_padding(_per_axis(kernel, 3), _per_axis(stride, 3), pads)
         super().__init__(
             in_channels,
             out_channels,
@@ -76,6 +101,7 @@ class Conv3d(_OwnOperator, nn.Conv3d):
             bias_init="zeros",
             data_format="NCDHW",
         )
+        self.cut = cut
         self.choose_kernel(Geometry(_per_axis(stride, 3), pads, pads), in_channels, has_bias)
 
 
@@ -95,7 +121,9 @@ class Conv2d(_OwnOperator, nn.Conv2d):
         padding: Size = 0,
         has_bias: bool = False,
     ):
-        pads = _per_axis(padding, 2)
+        pads, cut = _per_axis(padding, 2), ()
+        if is_exporting():
+            pads, cut = _exported_padding(_per_axis(kernel, 2), _per_axis(stride, 2), pads)
         super().__init__(
             in_channels,
             out_channels,
@@ -110,6 +138,7 @@ class Conv2d(_OwnOperator, nn.Conv2d):
             bias_init="zeros",
             data_format="NCHW",
         )
+        self.cut = cut
         self.choose_kernel(Geometry(_per_axis(stride, 2), pads, pads), in_channels, has_bias)
 
 
@@ -139,7 +168,10 @@ class Conv3dTranspose(_OwnOperator, nn.Conv3dTranspose):
 
 
 class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
-    """Transposed convolution with kernel == stride: (N, C, H, W) -> (N, C', H·s, W·s)."""
+    """Transposed convolution with kernel == stride: (N, C, H, W) -> (N, C', H·s, W·s).
+
+    For export as a 3-D one of depth 1: the exporter writes a 2-D one that nothing reads.
+    """
 
     own_kernel = nn.Conv2dTranspose.construct
 
@@ -160,3 +192,25 @@ class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
         )
         geometry = Geometry(_per_axis(stride, 2), (0, 0), (0, 0), transposed=True)
         self.choose_kernel(geometry, in_channels, has_bias)
+        size = (1, *_per_axis(stride, 2))
+        self.as_3d = None
+        if is_exporting():
+            self.as_3d = ops.Conv3DTranspose(
+                in_channels, out_channels, size, mode=1, pad_mode="pad", pad=0, stride=size
+            )
+
+    def construct(self, x):
+        if self.as_3d is None:
+            return super().construct(x)
+        y = self.as_3d(x.expand_dims(2), self.weight.expand_dims(2)).squeeze(2)
+        return y + self.bias.reshape(1, -1, 1, 1) if self.has_bias else y
+
+
+def conv(in_channels: int, out_channels: int, kernel: tuple[int, ...], **form) -> nn.Cell:
+    """Conv2d or Conv3d, by the kernel's length."""
+    return (Conv2d if len(kernel) == 2 else Conv3d)(in_channels, out_channels, kernel, **form)
+
+
+def conv_transpose(in_channels: int, out_channels: int, stride: tuple[int, ...], **form) -> nn.Cell:
+    """Conv2dTranspose or Conv3dTranspose, by the stride's length."""
+    return (Conv2dTranspose if len(stride) == 2 else Conv3dTranspose)(in_channels, out_channels, stride, **form)

@@ -18,11 +18,11 @@ def _use_operator() -> bool:
 
 
 class _WithActivations:
-    """The part that both cells below share: which kernel computes them, and what follows the normalisation."""
+    """The part that the cells below share: which kernel computes them, and what follows the normalisation."""
 
-    def follow_with(self, act: str, last: str) -> None:
-        """Set the activations: `none`, `elu` or `leaky_relu`."""
-        self.act, self.last = fixed_activation(act), fixed_activation(last)
+    def follow_with(self, act: str, last: str, slope: float) -> None:
+        """Set the activations: `none`, `elu` or `leaky_relu`, with its slope below 0."""
+        self.act, self.last = fixed_activation(act, slope), fixed_activation(last, slope)
         self.fused = _use_operator()
 
     def finish(self, x, residual):
@@ -31,18 +31,18 @@ class _WithActivations:
         return x if residual is None else self.last(x + residual)
 
 
-class BatchNorm3d(_WithActivations, nn.BatchNorm3d):
-    """Batch normalisation over (N, D, H, W): eps 1e-5; 0.9 of the running statistics is kept at each step.
+class BatchNorm(_WithActivations, nn.BatchNorm3d):
+    """Batch normalisation over batch and space: eps 1e-5; 0.9 of the running statistics is kept at each step.
 
-    construct(x, residual): last(act(norm(x)) + residual), without a residual act(norm(x)). The residual has x's shape,
-    or one channel for all.
+    construct(x, residual): x (N, C, [D,] H, W) -> last(act(norm(x)) + residual), without a residual act(norm(x)). The
+    residual has x's shape, or one channel for all.
     """
 
-    def __init__(self, channels: int, act: str = "none", last: str = "none"):
+    def __init__(self, channels: int, act: str = "none", last: str = "none", *, slope: float = 0.01):
         super().__init__(channels, eps=1e-5, momentum=0.9, affine=True, use_batch_statistics=None)
-        self.follow_with(act, last)
+        self.follow_with(act, last, slope)
         if self.fused:
-            form = {"act": act, "last": last}
+            form = {"act": act, "last": last, "leak": slope}
             self.train_alone, self.train_numbers = normalisation(Form("batch", **form), False)
             self.train_joined, self.train_joined_numbers = normalisation(Form("batch", **form), True)
             self.infer_alone, self.infer_numbers = normalisation(Form("given", **form), False)
@@ -50,7 +50,7 @@ class BatchNorm3d(_WithActivations, nn.BatchNorm3d):
 
     def construct(self, x, residual=None):
         if not self.fused or x.dtype != ms.float32:
-            return self.finish(super().construct(x), residual)
+            return self.finish(super().construct(x) if x.ndim == 5 else self.bn2d(x), residual)
         norm = self.bn2d
         scale, kept = (norm.gamma, norm.beta), (norm.moving_mean, norm.moving_variance)
         if not self.training:
@@ -66,34 +66,85 @@ class BatchNorm3d(_WithActivations, nn.BatchNorm3d):
         return y
 
 
-class InstanceNorm3d(_WithActivations, nn.Cell):
-    """Instance normalisation with scale and shift (Ulyanov et al. 2016): (N, C, D, H, W), eps 1e-5.
+class InstanceNorm(_WithActivations, nn.Cell):
+    """Instance normalisation with scale and shift (Ulyanov et al. 2016): (N, C, [D,] H, W), eps 1e-5.
 
-    construct(x, residual) as BatchNorm3d's. nn.InstanceNorm3d has no CPU kernel, and basic operators take 6 times as
-    long there as MindSpore's batch normalisation of one sample with N·C channels, which is the same function.
+    construct(x, residual) as BatchNorm's. nn.InstanceNorm3d has no CPU kernel, and basic operators take 6 times as
+    long there as MindSpore's batch normalisation of one sample with N·C channels, which is the same function; the
+    exporters, which know no batch normalisation with statistics of its own, get the basic operators.
     """
 
-    def __init__(self, channels: int, act: str = "none", last: str = "none"):
+    def __init__(self, channels: int, act: str = "none", last: str = "none", *, slope: float = 0.01):
         super().__init__()
         self.gamma = Parameter(Tensor([1.0] * channels, ms.float32), name="gamma")
         self.beta = Parameter(Tensor([0.0] * channels, ms.float32), name="beta")
-        self.norm = ops.BatchNorm(is_training=True, epsilon=1e-5, momentum=0.1)
-        self.follow_with(act, last)
+        self.norm = None if is_exporting() else ops.BatchNorm(is_training=True, epsilon=1e-5, momentum=0.1)
+        self.follow_with(act, last, slope)
         if self.fused:
-            form = Form("instance", act, last)
+            form = Form("instance", act, last, leak=slope)
             self.alone, self.numbers = normalisation(form, False)
             self.joined, self.joined_numbers = normalisation(form, True)
 
     def construct(self, x, residual=None):
         if not self.fused or x.dtype != ms.float32:
-            return self.finish(self.as_batch_norm(x), residual)
+            return self.finish(self.standardise(x, self.gamma, self.beta), residual)
         if residual is None:
             return self.alone(self.numbers, x, self.gamma, self.beta)[0]
         return self.joined(self.joined_numbers, x, self.gamma, self.beta, residual)[0]
 
-    def as_batch_norm(self, x):
-        n, c, d, h, w = x.shape
-        gamma, beta = ops.tile(self.gamma, (n,)), ops.tile(self.beta, (n,))
+    def standardise(self, x, gamma, beta):
+        """(N, C, space...) to mean beta and deviation gamma, in MindSpore's own operators."""
+        n, c = x.shape[:2]
+        if self.norm is None:
+            space, along = tuple(range(2, x.ndim)), (1, c) + (1,) * (x.ndim - 2)
+            x = x - x.mean(space, keep_dims=True)
+            x = x / ops.sqrt((x * x).mean(space, keep_dims=True) + 1e-5)
+            return x * gamma.reshape(along) + beta.reshape(along)
+        gamma, beta = ops.tile(gamma, (n,)), ops.tile(beta, (n,))
         unused = ops.zeros_like(gamma)
-        out = self.norm(x.reshape(1, n * c, d, h * w), gamma, beta, unused, unused)[0]
-        return out.reshape(n, c, d, h, w)
+        return self.norm(x.reshape(1, n * c, -1, x.shape[-1]), gamma, beta, unused, unused)[0].reshape(x.shape)
+
+
+class GroupNorm(InstanceNorm):
+    """Group normalisation (Wu & He 2018) of `groups` groups of channels, with scale and shift: as InstanceNorm of the
+    groups, then scale, shift and activation apart; nn.GroupNorm cannot be exported."""
+
+    def __init__(self, channels: int, act: str = "none", last: str = "none", *, slope: float = 0.01, groups: int = 32):
+        super().__init__(channels, act, last, slope=slope)
+        if channels % groups:
+            raise ValueError(f"group norm needs a multiple of {groups} channels, got {channels}; choose another norm")
+        self.groups = groups
+        self.one, self.zero = Tensor([1.0] * groups, ms.float32), Tensor([0.0] * groups, ms.float32)
+        if self.fused:
+            self.plain, self.plain_numbers = normalisation(Form("instance"), False)
+
+    def construct(self, x, residual=None):
+        along = (1, x.shape[1]) + (1,) * (x.ndim - 2)
+        rows = x.reshape(x.shape[0], self.groups, -1, x.shape[-1])
+        if self.fused and x.dtype == ms.float32:
+            y = self.plain(self.plain_numbers, rows, self.one, self.zero)[0]
+        else:
+            y = self.standardise(rows, self.one, self.zero)
+        y = y.reshape(x.shape) * self.gamma.reshape(along) + self.beta.reshape(along)
+        return self.finish(y, residual)
+
+
+class NoNorm(nn.Cell):
+    """The activation alone, in the place of a normalisation."""
+
+    def __init__(self, channels: int, act: str = "none", *, slope: float = 0.01):
+        super().__init__()
+        self.act = fixed_activation(act, slope)
+
+    def construct(self, x):
+        return self.act(x)
+
+
+NORMS = {"instance": InstanceNorm, "batch": BatchNorm, "group": GroupNorm, "none": NoNorm}
+
+
+def normalised(name: str, channels: int, act: str, slope: float) -> nn.Cell:
+    """The cell of `instance`, `batch`, `group` (32 groups) or `none`, with its activation."""
+    if name not in NORMS:
+        raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {name!r}")
+    return NORMS[name](channels, act, slope=slope)

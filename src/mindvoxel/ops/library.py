@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 LIBRARY = Path(__file__).resolve().parent / "libmindvoxel_conv.so"
+INTERFACE = 2  # of the C++ side (entry.cc): counted up when what its functions take or give changes
 BUILD_COMMAND = "python -m mindvoxel.ops.build"
 
 logger = logging.getLogger("mindvoxel")
@@ -28,7 +29,7 @@ def open_library(path: Path = LIBRARY) -> ctypes.CDLL:
         lib = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
     except OSError as error:
         raise Unusable(f"it does not load ({error}); build it anew: {BUILD_COMMAND}") from error
-    if not hasattr(lib, "mindvoxel_has_norm"):
+    if not hasattr(lib, "mindvoxel_interface") or lib.mindvoxel_interface() != INTERFACE:
         raise Unusable(f"it was built from older sources; build it anew: {BUILD_COMMAND}")
     for name in ("mindvoxel_isa", "mindvoxel_onednn_version"):
         getattr(lib, name).restype = ctypes.c_char_p

@@ -14,14 +14,14 @@ from mindvoxel.ops.primitive import custom
 
 KINDS = ("batch", "instance", "given")
 ACTIVATIONS = ("none", "elu", "leaky_relu")
-LEAK = 0.01  # slope of leaky_relu below 0
 
 
 @dataclass(frozen=True)
 class Form:
     """What is computed: statistics of the batch, of each sample, or given; the activations before and after the sum.
 
-    keep: the share of the running statistics that a step keeps, for `batch`.
+    keep: the share of the running statistics that a step keeps, for `batch`.  leak: slope of leaky_relu below 0; above
+    0 where leaky_relu is the last activation, whose gradient is told from the sign of its result.
     """
 
     kind: str
@@ -29,11 +29,12 @@ class Form:
     last: str = "none"
     epsilon: float = 1e-5
     keep: float = 0.9
+    leak: float = 0.01
 
     def numbers(self, has_residual: bool) -> ms.Tensor:
         """As the C++ side reads it."""
         places = [KINDS.index(self.kind), ACTIVATIONS.index(self.act), ACTIVATIONS.index(self.last)]
-        return ms.Tensor([*places, has_residual, self.epsilon, self.keep], ms.float32)
+        return ms.Tensor([*places, has_residual, self.epsilon, self.keep, self.leak], ms.float32)
 
 
 def is_usable() -> bool:
@@ -51,12 +52,12 @@ def _gradient(form: Form, has_residual: bool, gives_residual: bool) -> ops.Custo
     return custom("NormBackward", shape, f"{form} {has_residual} {gives_residual}", outputs)
 
 
-def _derivative(last: str, y):
+def _derivative(last: str, leak: float, y):
     """Of the last activation, from its result."""
     if last == "elu":
         return ops.minimum(y, 0.0) + 1.0
     if last == "leaky_relu":
-        return ops.select(y < 0, ops.full_like(y, LEAK), ops.ones_like(y))
+        return ops.select(y < 0, ops.full_like(y, leak), ops.ones_like(y))
     return ops.ones_like(y)
 
 
@@ -75,14 +76,14 @@ def _bprop_alone(form: Form) -> Callable:
 
 
 def _bprop_with_residual(form: Form) -> Callable:
-    whole, part, last = _gradient(form, True, True), _gradient(form, True, False), form.last
+    whole, part, last, leak = _gradient(form, True, True), _gradient(form, True, False), form.last, form.leak
 
     def gradients(numbers, x, gamma, beta, residual, out, dout):
         if residual.shape[1] == x.shape[1]:
             return whole(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         dx, dgamma, dbeta = part(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         # graph mode drops this where nobody asks for it: the residual with one channel is the image
-        return dx, dgamma, dbeta, (dout[0] * _derivative(last, out[0])).sum(1, keepdims=True)
+        return dx, dgamma, dbeta, (dout[0] * _derivative(last, leak, out[0])).sum(1, keepdims=True)
 
     def of_instance(numbers, x, gamma, beta, residual, out, dout):
         dx, dgamma, dbeta, dresidual = gradients(numbers, x, gamma, beta, residual, out, dout)

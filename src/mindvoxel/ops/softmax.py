@@ -15,7 +15,7 @@ def most_classes() -> int:
 
 
 def softmax_sums() -> ops.Custom:
-    """Call `op(logits, label)`: logits f32 (N, C, ...), label int32 (N, ...) -> 1 + 3·C sums over all voxels.
+    """Call `op(logits, label)`: logits f32 (N, C, ...), label int32 (N, ...) -> (N, 1 + 3·C) sums over each sample.
 
     The cross-entropy; then for every class the probability where it is the label, the probability, the label's count.
     A label that is no class adds to the third alone. The counts have no gradient.
@@ -28,6 +28,6 @@ def softmax_sums() -> ops.Custom:
     def shape(logits, label):
         if tuple(label) != (logits[0], *logits[2:]):
             raise ValueError(f"label must have the logits' shape without classes, got {tuple(label)}, {tuple(logits)}")
-        return (1 + 3 * logits[1],)
+        return (logits[0], 1 + 3 * logits[1])
 
     return custom("SoftmaxSums", shape, "", bprop=bprop)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import amp, nn, ops
 
+from mindvoxel.nn.norm import InstanceNorm
 from mindvoxel.ops.finite import all_finite_operator
 
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.Conv2dTranspose, nn.Conv3dTranspose)
-_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm)
+_NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, InstanceNorm)
 
 
 def mixed_precision(network: nn.Cell, level: str) -> None:

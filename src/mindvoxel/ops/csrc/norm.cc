@@ -61,7 +61,8 @@ void ForwardGroup(const Case &c, const ForwardArgs &args, Apply apply, int64_t g
   if (c.kind == Kind::kBatch) Remember(c, group, s, args);
   args.mean[g] = static_cast<float>(s.mean);
   args.inverse_deviation[g] = static_cast<float>(1 / std::sqrt(s.variance + c.epsilon));
-  const Affine affine{args.mean[g], args.gamma[group.channel] * args.inverse_deviation[g], args.beta[group.channel]};
+  const Affine affine{args.mean[g], args.gamma[group.channel] * args.inverse_deviation[g], args.beta[group.channel],
+                      c.leak};
   for (int64_t p = 0; p < group.pieces; p++) {
     const int64_t at = group.Offset(c, p);
     const int64_t residual_at = c.one_channel_residual ? (group.sample + p) * c.space : at;
@@ -74,7 +75,7 @@ void ForwardGroup(const Case &c, const ForwardArgs &args, Apply apply, int64_t g
 void BackwardGroup(const Case &c, const BackwardArgs &args, int64_t g, Sums *sums) {
   const Group group(c, g);
   const float deviation = args.inverse_deviation[g];
-  const Affine affine{args.mean[g], args.gamma[group.channel] * deviation, args.beta[group.channel]};
+  const Affine affine{args.mean[g], args.gamma[group.channel] * deviation, args.beta[group.channel], c.leak};
   const Act last = args.has_residual ? c.last : Act::kNone;
   const Kernels &kernels = Chosen(c.act, last);
   Sums raw;

@@ -16,6 +16,7 @@ struct Case {
   int64_t batch, channels, space;
   bool one_channel_residual;  // the residual's only channel is added to every channel
   float epsilon, keep;        // `keep` of the running statistics is kept at each step
+  float leak;                 // slope of a leaky activation below 0
 
   // Sets of statistics: one a channel, or one a channel and sample.
   int64_t groups() const { return kind == Kind::kInstance ? batch * channels : channels; }

@@ -15,17 +15,17 @@ constexpr int64_t kBlock = 64 * kLanes;  // so many are summed in f32, the block
 __mmask16 Negative(Vec x) { return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ); }
 
 template <Act kAct>
-Vec Activate(Vec z) {
+Vec Activate(Vec z, float leak) {
   if constexpr (kAct == Act::kElu) return _mm512_mask_mov_ps(z, Negative(z), ExpMinusOne(z));
-  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(z, Negative(z), z, Set(0.01F));
+  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(z, Negative(z), z, Set(leak));
   return z;
 }
 
 // g times the derivative, given the activation's result.
 template <Act kAct>
-Vec BackFromResult(Vec g, Vec y) {
+Vec BackFromResult(Vec g, Vec y, float leak) {
   if constexpr (kAct == Act::kElu) return _mm512_mask_fmadd_ps(g, Negative(y), y, g);
-  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(g, Negative(y), g, Set(0.01F));
+  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(g, Negative(y), g, Set(leak));
   return g;
 }
 
@@ -76,7 +76,7 @@ void Vectors(int64_t count, Step step) {
 template <Act kAct, Act kLast>
 void ApplyTo(const float *x, const float *residual, int64_t count, const Affine &affine, float *y) {
   const auto activated = [&](int64_t i, __mmask16 mask) {
-    return Activate<kAct>(Scaled(Centred(_mm512_maskz_loadu_ps(mask, x + i), affine), affine));
+    return Activate<kAct>(Scaled(Centred(_mm512_maskz_loadu_ps(mask, x + i), affine), affine), affine.leak);
   };
   if (residual == nullptr) {
     Vectors(count, [&](int64_t i, __mmask16 mask) { _mm512_mask_storeu_ps(y + i, mask, activated(i, mask)); });
@@ -84,16 +84,16 @@ void ApplyTo(const float *x, const float *residual, int64_t count, const Affine 
   }
   Vectors(count, [&](int64_t i, __mmask16 mask) {
     const Vec sum = _mm512_add_ps(activated(i, mask), _mm512_maskz_loadu_ps(mask, residual + i));
-    _mm512_mask_storeu_ps(y + i, mask, Activate<kLast>(sum));
+    _mm512_mask_storeu_ps(y + i, mask, Activate<kLast>(sum, affine.leak));
   });
 }
 
 // The gradient of the sum that `last` was taken of.
 template <Act kLast>
-Vec OfSum(const float *y, const float *dy, int64_t i, __mmask16 mask) {
+Vec OfSum(const float *y, const float *dy, int64_t i, __mmask16 mask, float leak) {
   const Vec g = _mm512_maskz_loadu_ps(mask, dy + i);
   if constexpr (kLast == Act::kNone) return g;
-  return BackFromResult<kLast>(g, _mm512_maskz_loadu_ps(mask, y + i));
+  return BackFromResult<kLast>(g, _mm512_maskz_loadu_ps(mask, y + i), leak);
 }
 
 // The gradient of z.
@@ -101,7 +101,7 @@ template <Act kAct>
 Vec OfAffine(Vec g, Vec centred, const Affine &affine) {
   if constexpr (kAct == Act::kNone) return g;
   const Vec z = Scaled(centred, affine);
-  return BackFromResult<kAct>(g, kAct == Act::kElu ? Activate<kAct>(z) : z);  // leaky ReLU keeps the sign
+  return BackFromResult<kAct>(g, kAct == Act::kElu ? Activate<kAct>(z, affine.leak) : z, affine.leak);  // leaky ReLU keeps the sign
 }
 
 template <Act kAct, Act kLast>
@@ -109,7 +109,7 @@ void GatherFrom(const float *x, const float *y, const float *dy, int64_t count, 
                 float *residual_gradient) {
   Blocks(count, sums, [&](int64_t i, __mmask16 mask, Sum &first, Sum &second) {
     const Vec centred = Centred(_mm512_maskz_loadu_ps(mask, x + i), affine);
-    const Vec g = OfSum<kLast>(y, dy, i, mask);
+    const Vec g = OfSum<kLast>(y, dy, i, mask, affine.leak);
     if (residual_gradient != nullptr) _mm512_mask_storeu_ps(residual_gradient + i, mask, g);
     const Vec dz = OfAffine<kAct>(g, centred, affine);  // 0 in lanes beyond the end
     first.Add(dz);
@@ -123,7 +123,7 @@ void DeliverTo(const float *x, const float *y, const float *dy, int64_t count, c
   const Vec scale = Set(affine.scale), offset = Set(correction.offset), slope = Set(correction.slope);
   Vectors(count, [&](int64_t i, __mmask16 mask) {
     const Vec centred = Centred(_mm512_maskz_loadu_ps(mask, x + i), affine);
-    const Vec dz = OfAffine<kAct>(OfSum<kLast>(y, dy, i, mask), centred, affine);
+    const Vec dz = OfAffine<kAct>(OfSum<kLast>(y, dy, i, mask, affine.leak), centred, affine);
     const Vec inner = _mm512_sub_ps(_mm512_fnmadd_ps(centred, slope, dz), offset);
     _mm512_mask_storeu_ps(dx + i, mask, _mm512_mul_ps(inner, scale));
   });

@@ -5,13 +5,13 @@
 
 namespace mindvoxel::norm {
 
-// f(x): x; x or exp(x) - 1 below 0 (within 2e-7 of it); x or x / 100 below 0.
+// f(x): x; x or exp(x) - 1 below 0 (within 2e-7 of it); x or leak * x below 0.
 enum class Act { kNone, kElu, kLeaky };
 constexpr int kActs = 3;
 
-// z = (x - mean) * scale + shift
+// z = (x - mean) * scale + shift; the slope of leaky activations below 0.
 struct Affine {
-  float mean, scale, shift;
+  float mean, scale, shift, leak;
 };
 
 // What a gradient needs beside the affine part: dx = scale * (dz - offset - (x - mean) * slope).

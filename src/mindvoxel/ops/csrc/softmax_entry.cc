@@ -29,6 +29,7 @@ struct Volume {
   }
 
   int64_t stretches() const { return batch * per_sample; }
+  int64_t sums() const { return 1 + 3 * classes; }
   int64_t Label(int64_t s) const { return s / per_sample * space + s % per_sample * kStretch; }
   int64_t Logits(int64_t s) const { return s / per_sample * space * classes + s % per_sample * kStretch; }
   int64_t Count(int64_t s) const { return std::min(kStretch, space - s % per_sample * kStretch); }
@@ -37,11 +38,11 @@ struct Volume {
 };
 
 void RequireSums(const Tensors &t, int i, const Volume &v) {
-  Require(t.ranks[i] == 1 && t.shapes[i][0] == 1 + 3 * v.classes && std::strcmp(t.types[i], "float32") == 0,
-          "there must be 1 + 3 C float32 sums");
+  Require(t.Shape(i) == Dims{v.batch, v.sums()} && std::strcmp(t.types[i], "float32") == 0,
+          "there must be (N, 1 + 3 C) float32 sums");
 }
 
-// logits, label -> [cross entropy, C overlaps, C sums of probability, C counts of the label]
+// logits, label -> for each sample [cross entropy, C overlaps, C sums of probability, C counts of the label]
 void RunSums(const Tensors &t) {
   Require(t.count == 3, "wrong number of tensors");
   const Volume v(t);
@@ -52,13 +53,15 @@ void RunSums(const Tensors &t) {
   for (int64_t s = 0; s < v.stretches(); s++) {
     softmax::Measure(t.In(0) + v.Logits(s), v.space, v.classes, label + v.Label(s), v.Count(s), &parts[s]);
   }
-  std::vector<double> total(1 + 3 * v.classes);
-  for (const softmax::Sums &part : parts) {
-    total[0] += part.cross_entropy;
+  std::vector<double> total(v.batch * v.sums());
+  for (int64_t s = 0; s < v.stretches(); s++) {
+    const softmax::Sums &part = parts[s];
+    double *sums = total.data() + s / v.per_sample * v.sums();
+    sums[0] += part.cross_entropy;
     for (int64_t c = 0; c < v.classes; c++) {
-      total[1 + c] += part.overlap[c];
-      total[1 + v.classes + c] += part.probability[c];
-      total[1 + 2 * v.classes + c] += part.truth[c];
+      sums[1 + c] += part.overlap[c];
+      sums[1 + v.classes + c] += part.probability[c];
+      sums[1 + 2 * v.classes + c] += part.truth[c];
     }
   }
   for (std::size_t i = 0; i < total.size(); i++) t.Out(2)[i] = static_cast<float>(total[i]);
@@ -70,9 +73,10 @@ void RunGradient(const Tensors &t) {
   const Volume v(t);
   RequireSums(t, 2, v);
   const auto *label = static_cast<const int32_t *>(t.data[1]);
-  const softmax::Slopes slopes{t.In(2)[0], t.In(2) + 1, t.In(2) + 1 + v.classes};
 #pragma omp parallel for schedule(static)
   for (int64_t s = 0; s < v.stretches(); s++) {
+    const float *of_sums = t.In(2) + s / v.per_sample * v.sums();
+    const softmax::Slopes slopes{of_sums[0], of_sums + 1, of_sums + 1 + v.classes};
     softmax::Gradient(t.In(0) + v.Logits(s), v.space, v.classes, label + v.Label(s), v.Count(s), slopes,
                       t.Out(3) + v.Logits(s));
   }
