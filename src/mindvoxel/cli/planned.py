@@ -145,6 +145,23 @@ class TrainJob:
 
         builder.restore(parts, meta, values, self.paths["output_path"], finished=True)
 
+    def measure(self, parts, folder: Path) -> bool:
+        """Time or profile steps instead of training, where that is asked for."""
+        args = self.args
+        if args.other_use == "prof":
+            from mindvoxel.train.benchmark import profile_training
+
+            profile_training(parts.trainer, folder / "profile")
+            LOGGER.info("profile of ten steps in %s", folder / "profile")
+        elif args.benchmark:
+            from mindvoxel.train.benchmark import time_training
+
+            LOGGER.info("%s", parts.describe())
+            figures = time_training(parts.trainer, parts.batch_size, args.bench_steps, args.bench_warmup_steps)
+            for name, value in figures.items():
+                LOGGER.info("%s: %s %s", name, value, "patches/s" if name.startswith("throughput") else "ms")
+        return args.benchmark or args.other_use is not None
+
     def callbacks(self, parts, folder: Path) -> tuple[list, list]:
         """What happens at the end of an epoch before the report, and after it."""
         from mindvoxel.train.callbacks import Plot, Save, Validate
@@ -165,9 +182,7 @@ class TrainJob:
         if train.ckpt_strategy != "none":
             score = "val_patch_dice_ema" if train.ckpt_strategy == "last_and_best" else None
             write = parts.writer(self.record)
-            after.insert(
-                0, Save(folder, train.save_interval, train.epochs, state, write, score, train.keep_interval)
-            )
+            after.insert(0, Save(folder, train.save_interval, train.epochs, state, write, score, train.keep_interval))
         return before, after
 
     def finish(self, parts, folder: Path) -> dict:

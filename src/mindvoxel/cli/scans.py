@@ -80,6 +80,10 @@ class TrainJob:
 
         builder.restore(parts, meta, values, self.paths["output_path"])
 
+    def measure(self, parts, folder: Path) -> bool:
+        """Nothing is measured instead of trained."""
+        return False
+
     def callbacks(self, parts, folder: Path) -> tuple[list, list]:
         """What happens at the end of an epoch before the report, and after it."""
         from mindvoxel.train.callbacks import Save, Validate
@@ -127,7 +131,11 @@ class EvalJob:
         """Rows of metrics; the masks go to `folder`."""
         from mindvoxel.train.predict import foreground_predictor
 
-        cases, predict, rows = prepare_cases(self.paths, self.recipe, "preparing cases"), foreground_predictor(network), []
+        cases, predict, rows = (
+            prepare_cases(self.paths, self.recipe, "preparing cases"),
+            foreground_predictor(network),
+            [],
+        )
         for case, path in zip(progress(cases, what="evaluating", unit="case"), self.paths, strict=True):
             mask = segment(case, predict, self.recipe)
             write_volume(folder / f"{case.case}_prediction{single_file_suffix(path.image)}", mask)

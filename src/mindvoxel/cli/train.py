@@ -118,6 +118,8 @@ def _run(job, folder: Path, meta, values) -> None:
         job.start(parts)
     else:
         job.restore(parts, meta, values)
+    if job.measure(parts, folder):
+        return
     callbacks, state = [], parts.trainer.state
     if job.device.is_main:
         # a line too many in the log is dropped by a resumed run, a missing one could not be made up

@@ -91,17 +91,21 @@ def supervised_loss(recipe: EasyDict, configuration: Configuration, network: nn.
 
 
 def learning_rates(words: EasyDict, epochs: int, steps_per_epoch: int) -> list[float]:
-    """One a step."""
-    total = epochs * steps_per_epoch
-    if words.poly_by == "epoch":
-        return [words.learning_rate * (1 - s // steps_per_epoch / epochs) ** 0.9 for s in range(total)]
-    return [words.learning_rate * (1 - s / total) ** 0.9 for s in range(total)]
+    """One a step, by the recipe's `optim` section."""
+    form = {}
+    if words.scheduler == "poly":
+        form = {"end": words.end_learning_rate, "hold": steps_per_epoch if words.poly_by == "epoch" else 1}
+    elif words.scheduler == "cosine_annealing":
+        form = {"first_cycle": words.cosine_annealing_first_cycle_steps}
+        form["peak_decay"] = words.cosine_annealing_peak_decay
+    rates = schedule.rates_of(words.scheduler, words.learning_rate, epochs * steps_per_epoch, **form)
+    return schedule.warmed_up(rates, words.warmup_steps)
 
 
-def optimizer_of(words: EasyDict, network: nn.Cell, rates: list[float]) -> nn.Optimizer:
-    """With its learning rates laid over all steps."""
-    return nn.Momentum(network.trainable_params(), rates, words.momentum, words.weight_decay, use_nesterov=words.nesterov)
-
-
-def clipping(x):
-    return {}
+def optimizer_of(words: EasyDict, network: nn.Cell, rates: list[float]) -> nn.Cell:
+    """By the recipe's `optim` section, its learning rates laid over all steps."""
+    decay = {"weight_decay": words.weight_decay, "decay_norms": words.decay_norms}
+    form = {"momentum": words.momentum, "nesterov": words.nesterov} if words.optimizer == "sgd" else {}
+    make = {"sgd": optim.sgd, "adam": optim.adam, "radam": optim.radam}[words.optimizer]
+    optimizer = make(network.trainable_params(), rates, **form, **decay)
+    return optim.Lookahead(optimizer) if words.lookahead else optimizer

@@ -45,9 +45,7 @@ def prepare_cpu() -> None:
         os.environ.setdefault(name, value)
 
 
-def prepare(
-    target: str, device_id: int = 0, *, distributed: bool = False, deterministic: bool = False
-) -> Device:
+def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deterministic: bool = False) -> Device:
     """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
 
     deterministic: operators whose result depends on the order of threads are replaced or ordered (Ascend, GPU).

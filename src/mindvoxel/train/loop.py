@@ -56,7 +56,7 @@ class Trainer:
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
-            losses.append(self._train(batch))
+            losses.append(self.train(batch))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
         batches.close()
@@ -67,7 +67,8 @@ class Trainer:
             figures |= {"loss_scale": self.state.scale.value, "skipped_steps": self.state.num_skipped}
         return figures | {"seconds": time.perf_counter() - start, "data_wait_seconds": waited}
 
-    def _train(self, batch: Batch) -> float:
+    def train(self, batch: Batch) -> float:
+        """One step; its loss."""
         noise = None if batch.noise is None else ms.Tensor(batch.noise)
         scale = ms.Tensor(self.state.scale.value, ms.float32) if self.state.scale.is_used else None
         loss, finite = self.step(ms.Tensor(batch.image), ms.Tensor(batch.label), noise, scale)

@@ -9,7 +9,7 @@ from mindspore import nn
 from mindvoxel.data.patches import PatchSource
 from mindvoxel.data.plan import Configuration, Plan
 from mindvoxel.train.builder import Parts, seed_everything
-from mindvoxel.train.choices import clipping, OpenCase, learning_rates, optimizer_of, supervised_loss, training_patches
+from mindvoxel.train.choices import OpenCase, learning_rates, optimizer_of, supervised_loss, training_patches
 from mindvoxel.train.device import Device
 from mindvoxel.train.loop import State, Trainer
 from mindvoxel.train.pipeline import Batch
@@ -71,7 +71,7 @@ def build(recipe: EasyDict, plan: Plan, configuration: str, cases: Sequence[str]
     optimizer = optimizer_of(recipe.optim, network, rates)
     mixed_precision(network, train.amp_level)
     loss = supervised_loss(recipe, config, network, device.num_ranks)
-    step = TrainStep(network, loss, optimizer, device.num_ranks, **clipping(recipe.optim.clip_norm))
+    step = TrainStep(network, loss, optimizer, device.num_ranks, recipe.optim.clip_norm or None)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
     trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
     return Parts(recipe, network, optimizer, trainer, loader.source.batch_size)
