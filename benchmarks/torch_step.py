@@ -66,7 +66,7 @@ class VNet(nn.Module):
 
 
 class UNet(nn.Module):
-    """benchmarks/networks.py's U-Net."""
+    """unet3d/network.py for the Hippocampus, in NVIDIA's form, without deep supervision."""
 
     def __init__(self, widths=(32, 64, 128, 256), num_classes=3):
         super().__init__()
@@ -110,7 +110,7 @@ def dice_ce_loss(logits, label):
     probability = torch.softmax(logits, 1)
     truth = functional.one_hot(label, logits.shape[1]).movedim(-1, 1)
     overlap, total = (probability * truth).sum((0, 2, 3, 4)), (probability + truth).sum((0, 2, 3, 4))
-    return functional.cross_entropy(logits, label) + 1 - (2 * overlap / (total + 1e-5))[1:].mean()
+    return functional.cross_entropy(logits, label) + 1 - ((2 * overlap + 1e-5) / (total + 1e-5))[1:].mean()
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ class Side:
 
 def start_ours(work: str, precision: str) -> Side:
     words = [sys.executable, __file__, "--worker", work, "--cpu_precision", precision]
-    return Side.start(words, {"PYTHONPATH": f"{HERE}:{os.environ.get('PYTHONPATH', '')}"})
+    return Side.start(words, {"PYTHONPATH": f"{HERE.parent}:{os.environ.get('PYTHONPATH', '')}"})
 
 
 def start_torch(python: str, work: str, precision: str, channels_last: bool) -> Side:
@@ -128,14 +128,13 @@ def build(work: str, precision: str):
     device.prepare("CPU")
     import mindspore as ms
     import numpy as np
-    from mindspore import nn
-    from networks import UNet
 
     from mindvoxel.losses import DiceCELoss, ForegroundDiceLoss
     from mindvoxel.ops import set_cpu_precision
-    from mindvoxel.train.optim import adam
+    from mindvoxel.train.optim import adam, sgd
     from mindvoxel.train.step import TrainStep
     from mindvoxel.zoo import build_network
+    from unet3d.network import build as build_unet
 
     sys.stderr.write(f"{work}: {set_cpu_precision(precision)}\n")
     kind, batch, patch = WORKS[work]
@@ -148,8 +147,9 @@ def build(work: str, precision: str):
         label = rng.integers(0, 2, (batch, *patch)).astype(np.uint8)
         noise = rng.uniform(size=(batch, network.noise_channels)).astype(np.float32)
     else:
-        network, loss = UNet(), DiceCELoss()
-        optimizer = nn.SGD(network.trainable_params(), 1e-2, momentum=0.99, nesterov=True)
+        stages = ((1, 1, 1), *[(2, 2, 2)] * 3), ((3, 3, 3),) * 4, (32, 64, 128, 256)  # Task04_Hippocampus
+        network, loss = build_unet(1, 3, *stages, form="nvidia"), DiceCELoss()
+        optimizer = sgd(network.trainable_params(), [1e-2] * 1000)
         label = rng.integers(0, 3, (batch, *patch)).astype(np.int32)
     step = TrainStep(network, loss, optimizer)
 

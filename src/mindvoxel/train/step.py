@@ -6,7 +6,7 @@ import mindspore as ms
 from mindspore import amp, nn, ops
 
 from mindvoxel.nn.norm import InstanceNorm
-from mindvoxel.ops.finite import all_finite_operator
+from mindvoxel.ops.finite import all_finite_operator, global_norm_operator
 
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
@@ -74,14 +74,40 @@ def _unscale_one(scale, grad):
     return grad / scale.astype(grad.dtype)
 
 
+_shrink = ops.MultitypeFuncGraph("shrink")
+
+
+@_shrink.register("Tensor", "Tensor")
+def _shrink_one(factor, grad):
+    return grad * factor.astype(grad.dtype)
+
+
+_square_sum = ops.MultitypeFuncGraph("square_sum")
+
+
+@_square_sum.register("Tensor")
+def _square_sum_one(grad):
+    grad = grad.astype(ms.float32)
+    return (grad * grad).sum()
+
+
 class TrainStep(nn.Cell):
     """Forward, backward, all-reduce, and the optimiser where every gradient is finite.
 
-    construct(image, label, noise, scale) -> (loss, finite): image (N, 1, D, H, W), label (N, D, H, W), noise (N, K)
-    for dropout, scale the loss scale as a scalar tensor, or None for none; loss unscaled, finite a bool tensor.
+    max_norm: longer gradients are scaled down to this norm over all parameters, after the reduction over ranks and
+    without the loss scale, as torch.nn.utils.clip_grad_norm_ does; None: they are not.
+    construct(image, label, noise, scale) -> (loss, finite): image (N, C, [D,] H, W), label (N, [D,] H, W), noise (N, K)
+    for dropout or None, scale the loss scale as a scalar tensor, or None for none; loss unscaled, finite a bool tensor.
     """
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, num_ranks: int = 1):
+    def __init__(
+        self,
+        network: nn.Cell,
+        loss: nn.Cell,
+        optimizer: nn.Cell,
+        num_ranks: int = 1,
+        max_norm: float | None = None,
+    ):
         super().__init__(auto_prefix=False)
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.weights = optimizer.parameters
@@ -92,7 +118,8 @@ class TrainStep(nn.Cell):
             self.reduce = nn.DistributedGradReducer(self.weights, mean=True, degree=num_ranks)
             self.all_ranks = ops.AllReduce(ops.ReduceOp.SUM)
         self.num_ranks = num_ranks
-        self.finite = all_finite_operator(self.weights)
+        self.max_norm = max_norm
+        self.finite, self.norm = all_finite_operator(self.weights), global_norm_operator(self.weights)
         self.grad = ops.value_and_grad(self.scaled_loss, None, self.weights, has_aux=False)
         self.set_train()
 
@@ -107,6 +134,12 @@ class TrainStep(nn.Cell):
             return amp.all_finite(grads)
         return self.finite(*grads)[0] > 0
 
+    def global_norm(self, grads):
+        """The Euclidean norm of all gradients; not finite where one of them is not."""
+        if self.norm is None:
+            return ops.sqrt(ops.addn(self.map(_square_sum, grads)))
+        return self.norm(*grads)[0]
+
     def construct(self, image, label, noise, scale):
         loss, grads = self.grad(image, label, noise, scale)
         if scale is not None:
@@ -116,7 +149,12 @@ class TrainStep(nn.Cell):
         grads = self.reduce(grads)
         if scale is not None:
             grads = self.map(ops.partial(_unscale, scale), grads)
-        finite = self.all_finite(grads)
+        if self.max_norm is None:
+            finite = self.all_finite(grads)
+        else:
+            norm = self.global_norm(grads)
+            finite = ops.isfinite(norm)
+            grads = self.map(ops.partial(_shrink, ops.minimum(self.max_norm / (norm + 1e-6), 1.0)), grads)
         if finite:
             loss = ops.depend(loss, self.optimizer(grads))
         return loss, finite
