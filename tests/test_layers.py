@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "losses": (GROUND | {"ops", "nn"}, {"mindspore"}),
     "train": (
         READING | {"metrics", "data", "inference", "ops", "nn", "losses", "zoo"},
-        {"mindspore", "numpy", "easydict", "openvino"},
+        {"mindspore", "numpy", "easydict", "openvino", "matplotlib"},
     ),
     "cli": (None, {"easydict"}),  # every part; the work and its packages are further down
 }

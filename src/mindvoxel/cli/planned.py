@@ -8,7 +8,7 @@ from pathlib import Path
 from easydict import EasyDict
 
 from mindvoxel.cli import common
-from mindvoxel.cli.volumes import Scans, mean_figures, score_scans
+from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
 from mindvoxel.data.splits import Fold
