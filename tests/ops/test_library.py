@@ -189,3 +189,10 @@ def test_source_that_does_not_compile_is_one_line_and_status_1(tmp_path, monkeyp
     monkeypatch.setattr("sys.argv", ["build", "--build_dir", str(tmp_path / "b"), "--output_dir", str(tmp_path)])
     assert build.main() == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@needs_operator
+def test_a_library_of_other_sources(monkeypatch):
+    monkeypatch.setattr(library, "INTERFACE", library.INTERFACE + 1)
+    with pytest.raises(library.Unusable, match="built from older sources; build it anew"):
+        _open_library()

@@ -1,4 +1,4 @@
-"""The step of a deep-supervised U-Net: gradients longer than asked for are shortened, and not applied where not finite."""
+"""The step of a deep-supervised U-Net: long gradients are shortened, what is not finite is not applied."""
 
 import numpy as np
 import pytest
@@ -79,8 +79,7 @@ def test_gradients_that_are_not_finite_change_no_weight(ms, own):
     assert np.array_equal(before, values(step))
 
 
-@pytest.mark.parametrize("form", ["nnunet_v1", "nnunet_v2", "nvidia"])
-@pytest.mark.parametrize("axes", [2, 3])
+@pytest.mark.parametrize(("form", "axes"), [("nnunet_v1", 3), ("nnunet_v2", 2), ("nvidia", 3)])
 def test_every_form_learns(ms, form, axes):
     step = step_of(ms, 1.0, form, axes)
     losses = [float(step(*batch(ms, axes), None, None)[0].asnumpy()) for _ in range(12)]
