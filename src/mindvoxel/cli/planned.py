@@ -8,7 +8,6 @@ from pathlib import Path
 from easydict import EasyDict
 
 from mindvoxel.cli import common
-from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
 from mindvoxel.data.splits import Fold
@@ -19,6 +18,7 @@ from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import summarise, write_report
 from mindvoxel.metrics.table import format_table
+from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 
 
 def add_train_flags(parser: common.Parser) -> None:

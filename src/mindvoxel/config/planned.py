@@ -9,7 +9,7 @@ HELP = rules.HELP | {
     "loss.batch_dice": "one Dice over the batch (batch), one a patch (patch), or as the plan says (plan)",
     "loss.include_background": "the background counts in the Dice term",
     "loss.smooth": "added to the Dice term's numerator and denominator",
-    "loss.head_weights": "of supervised heads: nnunet (halved each, the last 0, sum 1) or nvidia (halved each, by 1.875)",
+    "loss.head_weights": "of supervised heads: nnunet (halved each, the last 0, sum 1) or nvidia (halved each)",
     "data.augment": "set of augmentations: nnunet, nvidia or none",
     "data.oversampling": "share of patches that hold foreground for certain, 0 to 1",
     "data.nvol": "volumes whose slices fill a 2-D batch, with the nvidia set",
