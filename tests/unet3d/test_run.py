@@ -123,7 +123,7 @@ def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (folder / "validation").exists()
-    in_own_process(*CPU, "--continue_training", "--output_path", folder, "--num_workers", 1)
+    in_own_process(*CPU, *TINY, *words, "--continue_training", "--num_workers", 1)
     assert figures(folder) == figures(undisturbed)
     ours, theirs = parameters(folder / "last.ckpt"), parameters(undisturbed / "last.ckpt")
     assert ours.keys() == theirs.keys()
@@ -199,6 +199,19 @@ def test_weights_of_another_network_start_a_new_one_with_a_table(undisturbed, da
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"train.log"}
     said = refused(capfd, *TINY, *words, "--first_filters", 3, "--init_from", tmp_path / "none.ckpt")
     assert "none.ckpt: no such checkpoint" in said
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_cases(copy, tmp_path, capfd):
+    for path in (copy / "2d").glob("*.image.npy"):
+        image = np.load(path)
+        image[:] = np.nan
+        np.save(path, image)
+    words = [*TINY, "--augment", "none", "--data_path", copy, "--dim", 2, "--output_path", tmp_path / "out"]
+    assert train.main([*CPU, *map(str, words)]) == 1
+    assert re.search(
+        r"error: the loss is nan at step 1 \(epoch 1\), in a batch of the cases case_\d, ", capfd.readouterr().err
+    )
+    assert not list((tmp_path / "out").glob("*.ckpt"))
 
 
 @pytest.fixture

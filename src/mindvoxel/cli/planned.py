@@ -7,6 +7,7 @@ from pathlib import Path
 
 from easydict import EasyDict
 
+from mindvoxel import config
 from mindvoxel.cli import common
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
@@ -46,7 +47,7 @@ def settle(args: Namespace) -> None:
     if args.continue_training and args.resume is None:
         args.resume = _newest_run(args)
         if args.resume is not None:
-            args.output_path = None
+            args.output_path, args.recipe, args.init_from = None, "default", None  # they began the run that goes on
     args.benchmark = args.benchmark or args.other_use == "fps"
     for name in ("extend_epochs", "validation_only"):
         if getattr(args, name) and args.resume is None:
@@ -126,9 +127,13 @@ class TrainJob:
     def build(self):
         """The Parts of the run, at step 0."""
         from mindvoxel.train import planned
+        from mindvoxel.train.benchmark import PROFILED_STEPS
 
-        opener = partial(open_case, self.stored)
-        return planned.build(self.recipe, self.plan, self.configuration, self.fold.train, opener, self.device)
+        opener, recipe = partial(open_case, self.stored), self.recipe
+        if self.args.benchmark or self.args.other_use:  # learning rates for every step that is timed
+            timed = self.args.bench_steps + self.args.bench_warmup_steps + PROFILED_STEPS + 1
+            recipe = config.override(recipe, {"train.epochs": recipe.train.epochs + timed})
+        return planned.build(recipe, self.plan, self.configuration, self.fold.train, opener, self.device)
 
     def start(self, parts) -> None:
         """From what fits of the weights of --init_from, if any."""
@@ -171,11 +176,11 @@ class TrainJob:
         write_plan(folder / "plan.json", self.plan)
         write_text(folder / "dataset.json", json.dumps(dataset_to_json(self.data.dataset), indent=1) + "\n")
         recipe, train, state = self.recipe, self.recipe.train, parts.trainer.state
-        config, before = self.plan.configurations[self.configuration], []
+        chosen, before = self.plan.configurations[self.configuration], []
         if train.val_steps:
-            source = validation_patches(recipe, config, self.fold.val, partial(open_case, self.stored))
+            source = validation_patches(recipe, chosen, self.fold.val, partial(open_case, self.stored))
             names = [next(n for n, v in self.plan.labels.items() if v == value) for value in self.plan.label_values]
-            before.append(ValidatePatches(parts.network, plain_loss(recipe, config), source, names, state))
+            before.append(ValidatePatches(parts.network, plain_loss(recipe, chosen), source, names, state))
         if train.val_interval and self.scans is not None:
             before.append(Validate(train.val_interval, None, lambda: mean_figures(self._score(parts, None))))
         after = [Plot(folder)]

@@ -10,7 +10,7 @@ from mindvoxel.log import progress
 from mindvoxel.train.loop import Trainer
 from mindvoxel.train.pipeline import Batch
 
-PROFILED_STEPS = 10
+PROFILED_STEPS = 10  # after one that compiles
 
 
 def time_training(trainer: Trainer, batch_size: int, steps: int, warmup_steps: int) -> dict[str, float]:
@@ -44,7 +44,7 @@ def profile_training(trainer: Trainer, folder: Path) -> None:
 
     batches = _endless(trainer)
     trainer.train(next(batches))
-    with profiler.profile(output_path=str(folder)):
+    with profiler.profile(on_trace_ready=profiler.tensorboard_trace_handler(str(folder))):
         for _ in range(PROFILED_STEPS):
             trainer.train(next(batches))
     batches.close()

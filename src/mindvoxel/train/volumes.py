@@ -33,6 +33,11 @@ class Scans:
 
     def __post_init__(self):
         known = {case.case: case for case in self.dataset.cases}
+        strangers = [name for name in self.names if name not in known]
+        if strangers:
+            raise InputError(
+                f"{len(strangers)} cases are not in the data set {self.dataset.name} (first: {strangers[0]})"
+            )
         object.__setattr__(self, "files", {name: known[name] for name in self.names})
         for name, case in self.files.items():
             if case.label is None or not case.label.is_file():
