@@ -140,7 +140,7 @@ def test_more_epochs_then_the_scans_alone_then_without_the_preprocessed_folder(u
     assert [line["epoch"] for line in figures(folder)] == [1, 2, 3, 4]
     before = parameters(folder / "last.ckpt")
     shutil.rmtree(folder / "validation")
-    run("--resume", folder, "--validation_only", "--validate", "true")
+    run("--resume", folder, "--extend_epochs", 1, "--validation_only")
     assert len(figures(folder)) == 4
     assert all(np.array_equal(before[name], value) for name, value in parameters(folder / "last.ckpt").items())
     shutil.move(data, f"{data}-moved")

@@ -109,8 +109,9 @@ class TrainJob:
         number = old["fold"] if meta else args.fold
         self.fold: Fold = self.data.fold(number)
         self.stored = self.data.require_cases(self.configuration, self.fold)
-        self.scans = None
-        if device.is_main and recipe.train.validate and not (args.benchmark or args.other_use):
+        self.only_finishes, self.scans = args.validation_only, None
+        validates = (recipe.train.validate or args.validation_only) and not (args.benchmark or args.other_use)
+        if device.is_main and validates:
             self.scans = Scans(self.plan, self.configuration, self.data.dataset, self.fold.val, self.stored)
         self.record = {
             "model": recipe.model,

@@ -47,6 +47,8 @@ def data_paths(args: Namespace, stored: dict) -> dict[str, str | None]:
 class TrainJob:
     """The cases of two CSVs, prepared in memory."""
 
+    only_finishes = False
+
     def __init__(self, args: Namespace, recipe: EasyDict, paths: dict, device, meta: dict | None):
         self.recipe, self.device, self.paths, self.ckpt_path = recipe, device, paths, args.ckpt_path
         self.record = {"model": recipe.model, "recipe": recipe, "paths": paths}

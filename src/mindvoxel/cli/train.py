@@ -128,10 +128,11 @@ def _run(job, folder: Path, meta, values) -> None:
         callbacks = [*validations, report, *savers]
         write_text(folder / "recipe.json", json.dumps(job.record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
-    if state.epoch < recipe.train.epochs:
+    epochs = state.epoch if job.only_finishes else recipe.train.epochs
+    if state.epoch < epochs:
         LOGGER.info("compiling the network, which can take a minute or more")
     with naming(folder):
-        parts.trainer.run(recipe.train.epochs, callbacks)
+        parts.trainer.run(epochs, callbacks)
         found = job.finish(parts, folder)
     LOGGER.info("done: %s", json.dumps({"run": str(folder), **_result(state), **found}))
 
