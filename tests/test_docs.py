@@ -47,13 +47,13 @@ def workspace(tmp_path_factory) -> Path:
     return folder
 
 
-def run(block: str, workspace: Path) -> str:
+def run(block: str, workspace: Path, tiny: str = TINY) -> str:
     """A block as one bash script on the CPU; `python` is the one that runs the tests."""
     lines = []
     for line in block.splitlines():
         trains = re.search(r"train\w*\.(sh|py)|DATA=\S+ bash scripts/quickstart", line)
         if trains and "--resume" not in line:
-            line += " " + (TINY_UNET if "unet3d" in line else TINY)
+            line += " " + tiny
         lines.append(line.replace("--epochs 501", "--epochs 2"))
     environment = dict(os.environ) | {"DEVICE_TARGET": "CPU"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -116,7 +116,7 @@ def test_v_net_s_commands_then_python_on_what_they_made(workspace):
 
 def test_the_u_net_s_commands(workspace):
     for block in blocks("unet3d/README.md", "bash"):
-        run(block, workspace)
+        run(block, workspace, TINY_UNET)
     folder = workspace / "results" / "hippocampus"
     assert (folder / "unet3d.onnx").is_file()
     assert {"validation", "eval-best", "best.ckpt", "plan.json"} <= {path.name for path in folder.iterdir()}
