@@ -1,7 +1,7 @@
 """nnU-Net's side of pipeline.py: its loader, transforms and worker processes; started by it, in a Python with nnunetv2.
 
-Brings the cases of a folder to nnU-Net's own files, reads lines that ask for a number of batches, and answers each with
-its seconds.
+Brings the cases of a folder to nnU-Net's own files; for each line of standard input, a number of seconds, it answers
+with its batches a second.
 """
 
 import sys
@@ -73,10 +73,11 @@ def main() -> None:
     for line in sys.stdin:
         for _ in range(thrown_away):
             next(batches)
-        start = time.perf_counter()
-        for _ in range(int(line)):
+        start, count = time.perf_counter(), 0
+        while time.perf_counter() - start < float(line):
             next(batches)
-        sys.stdout.write(f"{time.perf_counter() - start}\n")
+            count += 1
+        sys.stdout.write(f"{count / (time.perf_counter() - start)}\n")
         sys.stdout.flush()
     batches._finish()
 

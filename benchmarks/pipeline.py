@@ -1,25 +1,28 @@
 """Count augmented patches a second, side by side with nnU-Net v2's own pipeline on the same cores.
 
-    python benchmarks/pipeline.py [--peer_python PYTHON] [--only NAME] [--workers 2] [--repeat 5] [--json FILE]
+    python benchmarks/pipeline.py [--peer_python PYTHON] [--only NAME] [--workers 2] [--turns 7] [--json FILE]
 
 Both sides cut, augment and stack the same made-up preprocessed cases at two plans of nnU-Net: Liver (CT-sized cases,
 patch 128 × 128 × 128, batch 2) and Hippocampus (40 × 56 × 40, batch 9). Theirs is nnUNetDataLoader over its blosc2
 files with nnUNetTrainer.get_training_transforms and its NonDetMultiThreadedAugmenter, one PyTorch thread a worker
 process, without the labels for deep supervision; ours is PatchSource over raw NumPy files, with as many threads. The
-sides run in turn, each batch that was prepared while the other ran is thrown away, and the medians of the turns and of
-their ratios count. Without a Python
-that has nnunetv2 (--peer_python, or this one) ours is timed alone. A gigabyte of disk is needed for the time it runs.
+sides run in turn, 6 s each, while the other's processes are stopped; the medians of the turns and of their ratios
+count. cpu_ms is processor time a patch, of all processes of a side: what is left of the comparison where other programs
+use the machine too. Without a Python that has nnunetv2 (--peer_python, or this one) ours is timed alone. A gigabyte of
+disk is needed for the time it runs.
 """
 
 import argparse
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -34,12 +37,13 @@ from mindvoxel.data.sampling import ForegroundOversampling
 from mindvoxel.data.store import StoredCase, list_cases, open_case, write_case
 
 HERE = Path(__file__).resolve().parent
-# work -> (number of cases, shape of a case, patch, batch size, batches a turn)
+# work -> (number of cases, shape of a case, patch, batch size)
 WORKS = {
-    "liver": (3, (300, 420, 420), (128, 128, 128), 2, 40),
-    "hippocampus": (50, (36, 50, 35), (40, 56, 40), 9, 100),
+    "liver": (3, (300, 420, 420), (128, 128, 128), 2),
+    "hippocampus": (50, (36, 50, 35), (40, 56, 40), 9),
 }
-THROWN_AWAY = 12  # batches: more than either side prepares ahead
+SECONDS = 6  # a turn
+THROWN_AWAY = 4  # batches at the start of a turn
 VARIABLES = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 VARIABLES |= {name: "unused" for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")}  # it warns otherwise
 
@@ -60,55 +64,83 @@ def make_case(name: str, shape: tuple, seed: int) -> StoredCase:
 
 
 def serve(work: str, folder: str, workers: int) -> None:
-    """The process of our side: seconds for as many batches as each line of standard input asks for."""
-    _, _, patch, batch_size, _ = WORKS[work]
+    """The process of our side: for each line of standard input, a number of seconds, its batches a second."""
+    _, _, patch, batch_size = WORKS[work]
     recipe = PatchRecipe(patch, ForegroundOversampling(), nnunet_turn(patch, False), nnunet_set(3))
     names = list_cases(folder)
     source = PatchSource(names, partial(open_case, folder), recipe, batch_size, 10**6, seed=0, num_workers=workers)
-    for epoch, line in enumerate(sys.stdin):
-        with contextlib.closing(source.epoch(epoch)) as batches:
-            for _ in range(THROWN_AWAY):
-                next(batches)
-            start = time.perf_counter()
-            for _ in range(int(line)):
-                next(batches)
-            seconds = time.perf_counter() - start
-        sys.stdout.write(f"{seconds}\n")
+    batches = source.epoch(0)
+    for line in sys.stdin:
+        sys.stdout.write(f"{rate(batches, float(line))}\n")
         sys.stdout.flush()
+    batches.close()
+
+
+def rate(batches: Iterator, seconds: float) -> float:
+    """Batches a second over `seconds`."""
+    for _ in range(THROWN_AWAY):
+        next(batches)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        next(batches)
+        count += 1
+    return count / (time.perf_counter() - start)
 
 
 def start(command: list) -> subprocess.Popen:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    return subprocess.Popen([str(word) for word in command], env=dict(os.environ) | VARIABLES, **pipes)
+    """A side with all its processes in a group of their own."""
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    return subprocess.Popen([str(word) for word in command], env=dict(os.environ) | VARIABLES, **options)
 
 
-def seconds_of(side: subprocess.Popen, batches: int) -> float:
-    side.stdin.write(f"{batches}\n")
+def turn(side: subprocess.Popen) -> tuple[float, float]:
+    """Batches a second of a side, and its processor seconds a batch; its processes stand still before and after."""
+    os.killpg(side.pid, signal.SIGCONT)
+    before = cpu_seconds(side.pid)
+    side.stdin.write(f"{SECONDS}\n")
     side.stdin.flush()
-    return float(side.stdout.readline())
+    rate = float(side.stdout.readline())
+    used = cpu_seconds(side.pid) - before
+    os.killpg(side.pid, signal.SIGSTOP)
+    return rate, used / (rate * SECONDS + THROWN_AWAY)
 
 
-def compare(work: str, folder: Path, python: str | None, workers: int, repeat: int) -> dict:
+def cpu_seconds(group: int) -> float:
+    """User and system time of all processes of a group (Linux)."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def compare(work: str, folder: Path, python: str | None, workers: int, turns: int) -> dict:
     """Median patches a second of each side of `work`."""
-    count, shape, patch, batch_size, batches = WORKS[work]
+    count, shape, patch, batch_size = WORKS[work]
     for number in range(count):
         write_case(folder, make_case(f"case_{number:03d}", shape, number), compress=False)
     commands = {"ours": [sys.executable, __file__, "--serve", work, folder, workers]}
     if python:
-        options = [folder, *patch, batch_size, workers, THROWN_AWAY]
-        commands["nnunet"] = [python, HERE / "nnunet_pipeline.py", *options]
-    sides = {name: start(command) for name, command in commands.items()}
-    rates = {name: [] for name in sides}
-    for side in sides.values():
-        seconds_of(side, batches)  # files into memory, choices of theirs that it times
-    for _ in range(repeat):
+        commands["nnunet"] = [python, HERE / "nnunet_pipeline.py", folder, *patch, batch_size, workers, THROWN_AWAY]
+    sides = {}
+    for name, command in commands.items():
+        sides[name] = start(command)
+        turn(sides[name])  # files come into memory, and theirs times its choices
+    rates, costs = {name: [] for name in sides}, {name: [] for name in sides}
+    for _ in range(turns):
         for name, side in sides.items():
-            rates[name].append(batches * batch_size / seconds_of(side, batches))
+            batches, seconds = turn(side)
+            rates[name].append(batches * batch_size)
+            costs[name].append(1e3 * seconds / batch_size)
     for side in sides.values():
+        os.killpg(side.pid, signal.SIGCONT)
         side.stdin.close()
         side.wait()
     row = {"work": work, "workers": workers}
     row |= {f"{name}_patches_s": round(statistics.median(values), 1) for name, values in rates.items()}
+    row |= {f"{name}_cpu_ms": round(statistics.median(values), 1) for name, values in costs.items()}
     if python:
         ratios = [ours / theirs for ours, theirs in zip(rates["ours"], rates["nnunet"], strict=True)]
         row |= {"ratio": round(statistics.median(ratios), 2), "ratios": [round(r, 2) for r in sorted(ratios)]}
@@ -116,7 +148,7 @@ def compare(work: str, folder: Path, python: str | None, workers: int, repeat: i
 
 
 def table(rows: list[dict]) -> str:
-    names = ["work", "workers", "ours_patches_s", "nnunet_patches_s", "ratio", "ratios"]
+    names = ["work", "ours_patches_s", "nnunet_patches_s", "ratio", "ratios", "ours_cpu_ms", "nnunet_cpu_ms"]
     lines = [names] + [[str(row.get(name, "-")) for name in names] for row in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)) for line in lines)
@@ -134,7 +166,7 @@ def main() -> None:
     parser.add_argument("--peer_python", default=sys.executable, help="a Python that has nnunetv2")
     parser.add_argument("--only", default="", help="works whose name holds this")
     parser.add_argument("--workers", type=int, default=2, help="threads of ours, processes of theirs")
-    parser.add_argument("--repeat", type=int, default=5, help="turns that count")
+    parser.add_argument("--turns", type=int, default=7, help="turns of each side that count")
     parser.add_argument("--json", help="also write the rows to this file")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -147,7 +179,7 @@ def main() -> None:
     rows = []
     for work in (name for name in WORKS if args.only in name):
         with tempfile.TemporaryDirectory(prefix=f"pipeline-{work}-") as folder:
-            rows.append(compare(work, Path(folder), python, args.workers, args.repeat))
+            rows.append(compare(work, Path(folder), python, args.workers, args.turns))
     sys.stdout.write(table(rows) + "\n")
     if args.json:
         Path(args.json).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -62,10 +62,10 @@ def tree(folder: Path) -> list[str]:
 
 def test_convert_tells_what_it_did(tmp_path, capsys):
     small_v2(tmp_path / "v2", ".nrrd")
-    run("convert", "--data", tmp_path / "v2", "--output", tmp_path / "new" / "msd", "--layout", "msd")
+    run("convert", "--data", tmp_path / "v2", "--output", tmp_path / "new" / "msd", "--to", "msd")
     assert "1 cases and 0 test cases as msd; 0 files copied, 2 written anew" in capsys.readouterr().out
     assert tree(tmp_path / "new") == ["msd/dataset.json", "msd/imagesTr/a.nii.gz", "msd/labelsTr/a.nii.gz"]
-    run("convert", "--data", tmp_path / "new/msd", "--output", tmp_path / "v1", "--layout", "nnunet_v1", "--link", "1")
+    run("convert", "--data", tmp_path / "new/msd", "--output", tmp_path / "v1", "--to", "nnunet_v1", "--link", "1")
     assert "2 files linked, 0 written anew" in capsys.readouterr().out
     assert open_dataset(tmp_path / "v1").labels == {"background": 0, "spleen": 1}
 
@@ -77,7 +77,7 @@ def test_spacing_for_what_knows_none(tmp_path, refused):
         sitk.WriteImage(sitk.GetImageFromArray(np.ones((7, 9), np.uint8)), str(root / "files" / f"{name}.png"))
     (root / "cases.csv").write_text("case,photo,label\na,files/a.png,files/b.png\n")
     (root / "cases.json").write_text('{"labels": {"background": 0, "cell": 1}}')
-    argv = ["convert", "--data", root / "cases.csv", "--output", tmp_path / "out", "--layout", "msd"]
+    argv = ["convert", "--data", root / "cases.csv", "--output", tmp_path / "out", "--to", "msd"]
     refused(argv, "a.png: knows no spacing", "give the spacing_mm")
     for bad in ("1,1", "1,1,x", "1,1,0", "1,1,-1", "1,1,inf", "nan,1,1"):
         refused([*argv, "--spacing_mm", bad], "three spacings above 0 in mm along z,y,x")
@@ -87,18 +87,19 @@ def test_spacing_for_what_knows_none(tmp_path, refused):
 
 def test_convert_of_bad_input(tmp_path, refused):
     root = small_v2(tmp_path / "v2")
-    argv = ["convert", "--data", root, "--output", tmp_path / "out", "--layout"]
-    refused([*argv, "dicom"], "--layout 'dicom' is unknown; one of msd")
-    refused([*argv, "msd", "--from", "dicom"], "layout 'dicom' is unknown")
-    refused([*argv, "msd", "--from", "promise12"], "img: no such folder")
-    refused([*argv, "msd", "--from", "csv"], "cases.csv: no such file")
+    argv = ["convert", "--data", root, "--output", tmp_path / "out", "--to"]
+    refused([*argv, "dicom"], "--to 'dicom' is unknown; one of msd")
+    refused([*argv, "msd", "--layout", "dicom"], "layout 'dicom' is unknown")
+    refused([*argv, "msd", "--layout", "promise12"], "img: no such folder")
+    refused([*argv, "msd", "--layout", "csv"], "cases.csv: no such file")
     refused([*argv, "msd", "--nonsense", "1"], "unrecognized arguments")
-    refused(["convert", "--data", root, "--layout", "msd"], "--output")
-    refused(["convert", "--data", tmp_path / "x", "--output", tmp_path / "out", "--layout", "msd"], "no such folder")
-    refused(["convert", "--data", root, "--output", root, "--layout", "msd"], "exists and is not an empty folder")
+    refused(["convert", "--data", root, "--to", "msd"], "--output")
+    refused(["convert", "--data", tmp_path / "x", "--output", tmp_path / "out", "--to", "msd"], "no such folder")
+    refused(["convert", "--data", root, "--output", root, "--to", "msd"], "exists and is not an empty folder")
+    refused([*argv[:-2], tmp_path / ("x" * 250), "--to", "msd"], "File name too long")
     (tmp_path / "file").touch()
-    refused(["convert", "--data", root, "--output", tmp_path / "file", "--layout", "msd"], "exists and is not an empty")
-    refused(["convert", "--data", root, "--output", tmp_path / "file" / "a", "--layout", "msd"], "file")
+    refused(["convert", "--data", root, "--output", tmp_path / "file", "--to", "msd"], "exists and is not an empty")
+    refused(["convert", "--data", root, "--output", tmp_path / "file" / "a", "--to", "msd"], "file")
     (root / "imagesTr" / "a_0000.nii.gz").rename(root / "imagesTr" / "a.nii.gz")
     refused([*argv, "msd"], "expected a_0000.nii.gz, found a.nii.gz")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "v2"]
@@ -106,7 +107,7 @@ def test_convert_of_bad_input(tmp_path, refused):
 
 def test_help_shows_flags_and_defaults(capsys):
     for command, parts in (
-        ("convert", ("--link", "default: False", "z,y,x in mm")),
+        ("convert", ("--link", "default: False", "z,y,x for images")),
         ("download", ("--md5", "04 Hippo")),
     ):
         with pytest.raises(SystemExit):
@@ -118,7 +119,7 @@ def test_help_shows_flags_and_defaults(capsys):
 
 def archive(tmp_path: Path) -> tuple[Path, str]:
     root = small_v2(tmp_path / "made")
-    run("convert", "--data", root, "--output", tmp_path / "Task04_Hippocampus", "--layout", "msd")
+    run("convert", "--data", root, "--output", tmp_path / "Task04_Hippocampus", "--to", "msd")
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         tar.add(tmp_path / "Task04_Hippocampus", "Task04_Hippocampus")
@@ -161,7 +162,7 @@ def test_download_of_bad_input(tmp_path, refused, monkeypatch):
 def test_the_hippocampus_through_all_layouts(tmp_path):
     before = SHARED / "Task04_Hippocampus"
     for layout in ("nnunet_v2", "csv", "nnunet_v1", "msd"):
-        run("convert", "--data", before, "--output", tmp_path / layout, "--layout", layout, "--link", 1)
+        run("convert", "--data", before, "--output", tmp_path / layout, "--to", layout, "--link", 1)
         before = tmp_path / layout
     ours, theirs = open_dataset(before), open_dataset(SHARED / "Task04_Hippocampus")
     assert (ours.name, ours.channels, ours.labels) == (theirs.name, theirs.channels, theirs.labels)
@@ -170,8 +171,8 @@ def test_the_hippocampus_through_all_layouts(tmp_path):
 
 
 def test_the_prostate_scans_as_nnunet_v2_and_back(tmp_path, prostate_t2):
-    run("convert", "--data", prostate_t2, "--output", tmp_path / "v2", "--layout", "nnunet_v2")
-    run("convert", "--data", tmp_path / "v2", "--output", tmp_path / "back", "--layout", "promise12")
+    run("convert", "--data", prostate_t2, "--output", tmp_path / "v2", "--to", "nnunet_v2")
+    run("convert", "--data", tmp_path / "v2", "--output", tmp_path / "back", "--to", "promise12")
     for ours, theirs in zip(open_dataset(tmp_path / "back").cases, open_dataset(prostate_t2).cases, strict=True):
         for read in (read_image, read_label):
             found, wanted = read(ours), read(theirs)

@@ -84,7 +84,7 @@ def test_another_plan_is_replaced_only_when_asked(folder, run, refused):
 
 def test_a_broken_plan_is_replaced_only_when_asked(folder, run, refused):
     (folder / "plan.json").write_text("{")
-    refused(saying="no JSON")
+    refused(saying="not JSON")
     assert "cannot be read" in run("--overwrite")
     assert read_plan(folder / "plan.json").dataset == "Hippo"
 
@@ -114,12 +114,12 @@ def test_a_change_that_changes_nothing(run):
 
 
 def test_what_a_user_can_get_wrong(folder, run, refused):
-    refused("--batch_size", "8", saying="plan.json: no such plan; write one with mindvoxel plan")
+    refused("--batch_size", "8", saying="plan.json: no such file; write a plan with mindvoxel plan")
     refused("--planner", "nnunet", saying="--planner nnunet is unknown")
     refused("--memory_gb", "lots", saying="invalid float value")
     run()
     refused("--memory_gb", "0", saying="--memory_gb must be above 0")
-    refused("--batch_size", "0", saying="batch_size must be a whole number from 1 on")
+    refused("--batch_size", "0", saying="batch_size must be a whole number from 1 to 2147483647")
     refused("--patch_size", "40,56", saying="--patch_size must be 3 values")
     refused("--patch_size", "40,x,40", saying="values with commas between them are needed, got '40,x,40'")
     refused("--patch_size", "41,56,40", saying="the nearest that fits is 40,56,40")
@@ -131,7 +131,7 @@ def test_what_a_user_can_get_wrong(folder, run, refused):
 
 @pytest.mark.parametrize("name", ["fingerprint.json", "dataset.json"])
 def test_what_preprocess_left_is_needed_whole(folder, refused, name):
-    for text in ("{", "{}", "[]", "null", '{"channels": 3}'):
+    for text in ("{", "[" * 100_000, "{}", "[]", "null", '{"channels": 3}'):
         (folder / name).write_text(text)
         refused(saying=name)
     (folder / name).unlink()

@@ -1,4 +1,4 @@
-"""mindvoxel preprocess as a user runs it: the files it leaves, what a second run does, and what it says of bad input."""
+"""mindvoxel preprocess as a user runs it: the files it leaves, what a second run does, what it says of bad input."""
 
 import json
 import os

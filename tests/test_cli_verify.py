@@ -95,16 +95,18 @@ def test_empty_labels_need_a_flag(command, data):
         (["--workers", "-1"], "--workers must be 0 or more, got -1"),
         (["--workers", "two"], "argument --workers: invalid int value: 'two'"),
         (["--spacing_mm", "1,1"], "argument --spacing_mm: three spacings above 0"),
-        (["--output", "/no/such/folder/verify.json"], "/no/such/folder"),
+        (["--output", "/dev/null/verify.json"], "/dev/null"),
+        (["--output", "."], "--output .: is a folder; a file is needed"),
         (["--fold", "1"], "unrecognized arguments: --fold 1"),
     ],
 )
 def test_flags(command, data, flags, said):
-    status, _, err = command("--data", data, *flags)
+    status, out, err = command("--data", data, *flags)
     assert status == 2
     assert len(err) == 1
     assert err[0].startswith("error: ")
     assert said in err[0]
+    assert out == []  # before hours of work
 
 
 def test_missing_files_are_told_beside_all_other_faults(command, data):
@@ -117,6 +119,17 @@ def test_missing_files_are_told_beside_all_other_faults(command, data):
     assert "2 faults in 2 of 2 cases" in err[0]
     assert out[-2].startswith(f"fault: case box_0: {image}: truncated")
     assert out[-1] == f"fault: case box_1: {label}: no such file; found box_0.nii.gz, box_1_0000.nii.gz"
+
+
+def test_a_csv_whose_first_image_lacks_tells_all_faults(command, data):
+    lines = ["case,CT,label", "a,imagesTr/none.nii.gz,labelsTr/box_0.nii.gz", "b,imagesTr/box_1.nii.gz,labelsTr/no.mha"]
+    (data / "list.csv").write_text("\n".join(lines))
+    (data / "list.json").write_text('{"labels": {"box": 1}}')
+    status, out, err = command("--data", data / "list.csv", "--workers", 0)
+    assert status == 2
+    assert "2 faults in 2 of 2 cases" in err[0]
+    assert "none.nii.gz: no such file" in out[-2]
+    assert "no.mha: no such file" in out[-1]
 
 
 @pytest.mark.parametrize("layout", ["msd", "nnunet_v1", "nnunet_v2", "csv", "promise12"])

@@ -92,9 +92,9 @@ def test_a_nifti_that_is_not_three_dimensional_is_refused(tmp_path, dims, shape)
     refused(tmp_path / "a.nii", shape, read=check_header)  # SimpleITK would end the whole process on some of these
 
 
-@pytest.mark.parametrize("spacing", [(0.7, 0.0, 3.0), (0.7, float("nan"), 3.0), (0.7, -0.5, 3.0)])
-def test_a_nifti_without_a_spacing_above_zero_is_refused(tmp_path, spacing):
-    (tmp_path / "a.nii").write_bytes(nifti(spacing=spacing))
+@pytest.mark.parametrize("wrong", [0.0, float("nan"), -0.5, float("inf")])
+def test_a_nifti_without_a_spacing_above_zero_is_refused(tmp_path, wrong):
+    (tmp_path / "a.nii").write_bytes(nifti(spacing=(0.7, wrong, 3.0)))
     refused(tmp_path / "a.nii", "every axis needs a spacing above 0")
 
 
@@ -180,6 +180,26 @@ def test_an_uncompressed_file_cut_anywhere_is_refused(tmp_path, name, keep):
     refused(cut(itk_file(tmp_path / name, compressed=False), keep))
 
 
+def test_a_suffix_in_capitals_is_looked_at_as_well(tmp_path):
+    (tmp_path / "a.NII").write_bytes(nifti(dims=(5, 3, 3, 5, 7, 1)))  # SimpleITK ends the process on it
+    refused(tmp_path / "a.NII", "5-D image", read=check_header)
+    voxels = VOXELS.astype(np.float32)
+    voxels[2, 3, 4] = np.nan
+    (tmp_path / "b.NII.GZ").write_bytes(gzip.compress(nifti(code=16, bits=32, voxels=voxels)))
+    refused(tmp_path / "b.NII.GZ", "1 of 315 voxels are NaN", read=check_header)
+    for name in ("c.mha", "c.nrrd"):
+        path = cut(itk_file(tmp_path / name), 0.9)
+        refused(path.rename(path.with_suffix(path.suffix.upper())), read=check_header)
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    """SimpleITK ends the process on it."""
+    path = tmp_path / os.fsdecode(b"M\xfcller.nii")
+    path.write_bytes(nifti())
+    with pytest.raises(InputError, match=r"M\\udcfcller\.nii': its name is not UTF-8, .* rename it"):
+        read_volume(path)
+
+
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.mha", "a.nrrd", "a.zraw"])
 @pytest.mark.parametrize("where", [0.7, 0.9])
 def test_damaged_compressed_voxels_are_refused(tmp_path, name, where):
@@ -242,7 +262,9 @@ def test_a_zraw_of_too_few_voxels_is_refused(tmp_path):
     [
         ("0.7 0.5 3", "0.7 0 3", "every axis needs a spacing above 0"),
         ("0.7 0.5 3", "0.7 -0.5 3", "every axis needs a spacing above 0"),
-        ("0.7 0.5 3", "nan 0.5 3", "every axis needs a spacing above 0"),
+        ("0.7 0.5 3", "nan 0.5 3", "spacing nan 0.5 3 mm in (x, y, z); every axis needs a spacing above 0"),
+        ("0.7 0.5 3", "0.7 inf 3", "every axis needs a spacing above 0"),
+        ("0.7 0.5 3", "0.7 x 3", "every axis needs a spacing above 0"),
         ("0.7 0.5 3", "0.7 0.5", "spacing 0.7 0.5 for 3 axes"),
         ("9 7 5", "9 7 x", "DimSize = 9 7 x"),
         ("9 7 5", "9 7 0", "DimSize = 9 7 0"),
@@ -325,8 +347,9 @@ def test_metaimage_without_spacing(tmp_path):
         read_volume(path)
 
 
-def test_nrrd_without_spacing(tmp_path):
+@pytest.mark.parametrize("line", [b"", b"spacings: NaN NaN nan\n"])  # teem's word for not known
+def test_nrrd_without_spacing(tmp_path, line):
     path = tmp_path / "a.nrrd"
-    path.write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n\n" + b"\1" * 8)
+    path.write_bytes(b"NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 2 2\n" + line + b"encoding: raw\n\n" + b"\1" * 8)
     with pytest.raises(InputError, match="no spacings"):
         read_volume(path)

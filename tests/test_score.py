@@ -70,7 +70,7 @@ def refused(folders, capfd):
 def test_a_table_a_csv_and_a_summary(folders, capfd):
     summary = score(folders)
     out = capfd.readouterr().out
-    assert "classes by their values, as neither --plan nor --labels_json names them: [1, 2]" in out
+    assert "classes by their values, as no --labels_json names them: [1, 2]" in out
     assert "3 cases: 2 scored, 0 missed, 0 false, 1 empty (1 empty in the truth)" in out
     assert "3 cases: 1 scored, 1 missed, 0 false, 1 empty (1 empty in the truth)" in out
     assert "convention mindvoxel" in out
@@ -127,9 +127,23 @@ def test_names_come_from_a_dataset_json_of_either_form(folders):
     assert summary["mean_regions"]["dice"] == pytest.approx((2 * 60 / (72 + 76) + 1) / 2)
 
 
-def test_names_come_from_a_plan(folders, monkeypatch):
-    monkeypatch.setattr(masks, "read_plan", lambda path: type("Plan", (), {"labels": {"air": 0, "gland": 1, "x": 2}}))
-    assert list(score(folders, "--plan", "plan.json")["labels"]) == ["gland", "x"]
+def test_a_region_of_a_dataset_json_is_not_taken_over_by_another_of_its_name(folders, refused):
+    path = folders / "dataset.json"
+    path.write_text('{"labels": {"background": 0, "gland": 1, "lesion": 2, "both": [1, 2]}}')
+    refused("--regions 'both' is named twice", flags=("--labels_json", path, "--regions", "both=1"))
+
+
+def test_names_come_from_a_plan(folders):
+    (folders / "plan.json").write_text('{"planner": "nnunet_v2", "labels": {"air": 0, "gland": 1, "x": 2}}')
+    assert list(score(folders, "--labels_json", folders / "plan.json")["labels"]) == ["gland", "x"]
+
+
+def test_mlperf_names_its_classes_itself_and_takes_no_others(folders, refused):
+    path = folders / "dataset.json"
+    for labels in ('{"background": 0, "liver": 1}', '{"background": 0, "liver": 1, "tumour": 2, "cyst": 3}'):
+        path.write_text(f'{{"labels": {labels}}}')
+        refused("the mlperf convention is of classes 1 and 2", flags=("--convention", "mlperf", "--labels_json", path))
+    assert list(score(folders, "--convention", "mlperf")["labels"]) == ["kidney", "tumour"]
 
 
 def test_regions_by_option(folders):
@@ -153,6 +167,16 @@ def test_masks_are_paired_through_eval_s_and_promise12_s_endings_and_other_types
 def test_a_label_stored_as_floats_is_fine(folders):
     write_volume(folders / "gt" / "B.nii.gz", volume(BOXES, np.float32))
     assert score(folders)["labels"]["2"]["metrics"]["dice"]["mean"] == 0.5
+
+
+def test_memory_is_predicted_from_the_largest_mask_however_well_it_is_packed(tmp_path):
+    """An empty mask is a small file."""
+    rng = np.random.default_rng(0)
+    write_volume(tmp_path / "full.nii.gz", Volume(rng.integers(0, 2, (20, 30, 40), np.int8), SPACING_MM))
+    write_volume(tmp_path / "empty.nii.gz", Volume(np.zeros((40, 60, 80), np.int8), SPACING_MM))
+    pairs = [masks.Pair(path.name, None, path) for path in tmp_path.iterdir()]
+    assert (tmp_path / "empty.nii.gz").stat().st_size < (tmp_path / "full.nii.gz").stat().st_size
+    assert masks.peak_bytes(pairs, None) == masks.peak_bytes([p for p in pairs if p.case == "empty.nii.gz"], None)
 
 
 def test_pictures_take_the_spacing_that_is_given(tmp_path):
@@ -220,22 +244,26 @@ def test_values_that_no_file_names(folders, refused):
     path.write_text('{"labels": {"background": 0, "gland": 1}}')
     refused("A.nii.gz: value 2 in 4 voxels, where 0, 1 are known", flags=("--labels_json", str(path)))
     write_volume(folders / "pred" / "B.nii.gz", volume({7: BOXES[1]}))
-    refused("classes 1 and 2 alone, got [1, 2, 7]", flags=("--convention", "mlperf"))
+    refused("B.nii.gz: value 7 in 72 voxels, where 0, 1, 2 are known", flags=("--convention", "mlperf"))
 
 
 def test_only_empty_masks_name_no_class(folders, refused):
     for path in folders.rglob("[AB].nii.gz"):
         path.unlink()
-    refused("every mask is empty; name the classes by --plan or --labels_json")
+    refused("every mask is empty; name the classes by --labels_json")
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("[1, 2]", 'not JSON with an object "labels" (TypeError'),
-        ("{", 'not JSON with an object "labels" (JSONDecodeError'),
-        ("{}", 'not JSON with an object "labels" (KeyError'),
-        ('{"labels": [0, 1]}', '"labels" is list; an object of names and values is needed'),
+        ("[1, 2]", "a JSON object with keys is needed, got a list"),
+        ("{", "not JSON in UTF-8"),
+        ("[" * 100_000, "not JSON in UTF-8"),
+        ("{}", "an object is needed under 'labels', found nothing"),
+        ('{"labels": [0, 1]}', "an object is needed under 'labels', found list"),
+        ('{"labels": {}}', "no label above 0 under 'labels'"),
+        ('{"labels": {"background": 0}}', "no label above 0 under 'labels'"),
+        ('{"labels": {"0": "background", "1": "a", "2": "a"}}', "two label values are called a"),
         ('{"labels": {"background": 0, "gland": "one"}}', "label 'gland' is 'one'; a whole number"),
         ('{"labels": {"background": 0, "gland": true}}', "label 'gland' is True; a whole number"),
         ('{"labels": {"background": 0, "gland": [1, "x"]}}', "label 'gland' is [1, 'x']; a whole number"),
@@ -260,10 +288,10 @@ def test_a_dataset_json_that_is_absent(folders, refused):
         (("--nnunet_summary", "v1"), "--nnunet_summary belongs to --convention nnunet, not to mindvoxel"),
         (("--nsd_tolerance_mm", "-1"), "--nsd_tolerance_mm must be 0 or more, got -1"),
         (("--nsd_tolerance_mm", "nan"), "--nsd_tolerance_mm must be 0 or more, got nan"),
-        (("--plan", "a", "--labels_json", "b"), "--plan and --labels_json both name the classes; give one"),
+        (("--nsd_tolerance_mm", "inf"), "--nsd_tolerance_mm must be 0 or more, got inf"),
         (("--missing_as_empty", "--only_predicted"), "not allowed with argument"),
-        (("--spacing_mm", "1,2"), "--spacing_mm must be three lengths above 0 as z,y,x in mm, got '1,2'"),
-        (("--spacing_mm", "1,2,inf"), "--spacing_mm must be three lengths above 0"),
+        (("--spacing_mm", "1,2"), "three spacings above 0 in mm along z,y,x are needed, got '1,2'"),
+        (("--spacing_mm", "1,2,inf"), "three spacings above 0 in mm along z,y,x"),
         (("--workers", "-1"), "--workers must be 0 or more, got -1"),
         (("--regions", "both"), "--regions 'both' is not understood; NAME=1+2+3 is needed"),
         (("--regions", "both=1+x"), "--regions 'both=1+x' is not understood"),

@@ -1,5 +1,6 @@
 """Reading and writing keep voxels and geometry; a write that fails leaves nothing and says so."""
 
+import os
 import subprocess
 import sys
 
@@ -106,6 +107,14 @@ def test_same_grid_tolerates_rounding_only():
             check_same_grid(image, other, ("image.mhd", "label.mhd"))
 
 
+def test_fine_voxels_have_a_finer_tolerance():
+    """0.1 mm would be ten voxels."""
+    image = Volume(make_volume().voxels, (0.01, 0.01, 0.01))
+    check_same_grid(image, Volume(image.voxels, image.spacing_mm, (0.004, 0.0, 0.0)), ("i", "l"))
+    with pytest.raises(InputError, match=r"up to 0.006 mm away from that of i \(tolerance 0.005 mm\)"):
+        check_same_grid(image, Volume(image.voxels, image.spacing_mm, (0.006, 0.0, 0.0)), ("i", "l"))
+
+
 def test_another_shape_is_another_grid():
     with pytest.raises(InputError, match=r"label\.mhd: its shape \(z, y, x\) is \(5, 7, 8\), that of image.mhd is"):
         other = Volume(make_volume().voxels[..., :8], (3.3, 0.55, 0.7))
@@ -114,10 +123,17 @@ def test_another_shape_is_another_grid():
 
 @pytest.mark.parametrize(
     ("name", "stem"),
-    [("Case00.nii.gz", "Case00"), ("a/b/Case00.mhd", "Case00"), ("Case.01.nrrd", "Case.01"), ("Case02", "Case02")],
+    [("Case00.nii.gz", "Case00"), ("a/b/Case00.mhd", "Case00"), ("Case.01.nrrd", "Case.01"), ("Case02", "Case02")]
+    + [("CASE03.NII.GZ", "CASE03"), ("Case04.Mha", "Case04")],
 )
 def test_stems(name, stem):
     assert stem_of(name) == stem
+
+
+def test_a_name_that_is_not_utf8_cannot_be_written(tmp_path):
+    with pytest.raises(InputError, match="its name is not UTF-8"):
+        write_volume(tmp_path / os.fsdecode(b"M\xfcller.mha"), make_volume())
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_suffix_is_refused(tmp_path):

@@ -1,10 +1,12 @@
-"""Files and folders that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, and JSON that is read with care."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 
 from mindvoxel.errors import InputError, naming
 
@@ -13,7 +15,7 @@ from mindvoxel.errors import InputError, naming
 def replacing(path: str | Path) -> Iterator[Path]:
     """A path beside `path` to write to: renamed to `path` where the block ends well, removed where it does not.
 
-    An OSError that knows no file gets the name `path`.
+    An OSError that knows no file, or the one beside, gets the name `path`.
     """
     path = Path(path)
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
@@ -21,6 +23,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         with naming(path):
             yield partial
             partial.replace(path)
+    except OSError as error:
+        if error.filename != str(partial):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -34,7 +40,8 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path).absolute()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(f"{path}: exists and is not an empty folder; name a new one, or remove it")
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    # In containers, the process that was killed and left its folder behind may have had the same number.
+    partial = path.with_name(f".partial-{os.getpid()}-{token_hex(4)}-{path.name}")
     try:
         partial.mkdir(parents=True)
         yield partial
@@ -47,3 +54,17 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a small UTF-8 file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | Path, remedy: str = "write it anew") -> dict:
+    """A JSON object; raises InputError, with what to do in its end, where there is no file, no JSON or no object."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {remedy}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not JSON in UTF-8 ({error}); {remedy}") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}; {remedy}")
+    return values

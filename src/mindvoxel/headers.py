@@ -1,15 +1,16 @@
 """Looks at an image file before SimpleITK opens it.
 
 SimpleITK 2.5 reads a truncated NIfTI or a damaged compressed file without a word, turns the NaN of a NIfTI file into
-0, reports a truncated MetaImage as "No such file", and ends the whole process on a NIfTI file of five dimensions. So
-the few fields that decide, and the checksums, are looked at here first.
+0, reports a truncated MetaImage as "No such file", takes a spacing that is no number for 1 mm, and ends the whole
+process on a NIfTI file of five dimensions or a name that is not UTF-8. So the few fields that decide, and the
+checksums, are looked at here first.
 """
 
 import gzip
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from math import prod
+from math import inf, prod
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,14 @@ _NIFTI_BITS |= {1792: 128, 2304: 32}
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
 
 
+def require_utf8(path: Path) -> None:
+    """Raise InputError where the path holds bytes that are no UTF-8, as an archive of another system leaves them."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{str(path)!a}: its name is not UTF-8, which SimpleITK needs; rename it") from error
+
+
 def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool = True, voxels: bool = True) -> bool:
     """Whether the file at `path` knows its spacing; raises InputError where SimpleITK cannot take it.
 
@@ -32,13 +41,15 @@ def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool =
     `needs_spacing`, a file that knows none is fine; without `voxels`, compressed voxels are not unpacked to look at
     them.
     """
+    require_utf8(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
-    if path.name.endswith((".nii", ".nii.gz")):
+    name = path.name.lower()
+    if name.endswith((".nii", ".nii.gz")):
         return _check_nifti(path, dims, needs_spacing, voxels)
-    if path.suffix in {".mhd", ".mha"}:
+    if name.endswith((".mhd", ".mha")):
         return _check_meta(path, needs_spacing, voxels)
-    if path.suffix == ".nrrd":
+    if name.endswith(".nrrd"):
         return _check_nrrd(path, needs_spacing, voxels)
     return True
 
@@ -53,8 +64,8 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
         raise InputError(f"{path}: {dims[0]}-D image ({shape}); {needed}")
     size = dims[1 : 1 + num_dims]
     spacing = struct.unpack(order + "3f", head[80:92])[: min(num_dims, 3)]
-    known = all(s > 0 for s in spacing)
-    if not all(s > 0 or (s == 0 and not needs_spacing) for s in spacing):
+    known = all(0 < s < inf for s in spacing)
+    if not all(0 < s < inf or (s == 0 and not needs_spacing) for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
     (code,) = struct.unpack(order + "h", head[70:72])
     bits = _NIFTI_BITS.get(code, 0)
@@ -64,7 +75,7 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
             f"{path}: damaged header: size {size}, voxels of type {code} ({bits} bits) at byte {offset}; copy it again"
         )
     needed = int(offset) + prod(size) * bits // 8
-    compressed, found, bad = path.name.endswith(".gz"), needed, 0
+    compressed, found, bad = _gzipped(path), needed, 0
     if voxels and code in _NIFTI_FLOATS:  # ITK would turn NaN into 0
         chunks = _inflated(path) if compressed else _raw(path)
         found, bad = _count_floats(chunks, int(offset), prod(size), np.dtype(order + _NIFTI_FLOATS[code]))
@@ -77,14 +88,19 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
     return known
 
 
+def _gzipped(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
 def _wanted(dims: tuple[int, ...]) -> str:
-    return f"an image of {' or '.join(map(str, sorted(dims)))} dimensions is needed"
+    *first, last = sorted(dims)
+    return f"an image of {', '.join(map(str, first))} or {last} dimensions is needed"
 
 
 def _nifti_head(path: Path) -> tuple[bytes, str]:
     """The first 352 bytes, and their byte order."""
     try:
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+        with gzip.open(path) if _gzipped(path) else path.open("rb") as file:
             head = file.read(352)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a readable gzip file ({error}); write it anew") from error
@@ -154,7 +170,7 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     data_file = fields.get("ElementDataFile")
     if data_file is None or "DimSize" not in fields:
         raise InputError(f"{path}: not a MetaImage header (no DimSize or ElementDataFile); write it anew")
-    if data_file == "LIST" or "%" in data_file:
+    if data_file.startswith("LIST") or "%" in data_file:
         return _meta_spacing(fields) is not None  # one file a slice: ITK checks these itself
     local = data_file.upper() == "LOCAL"
     data_path = path if local else path.parent / data_file
@@ -192,7 +208,16 @@ def _meta_size(path: Path, fields: dict[str, str], needs_spacing: bool) -> list[
         raise InputError(f"{path}: no ElementSpacing; the distance of voxels in mm is needed along every axis")
     if spacing is not None and len(spacing.split()) != len(size):
         raise InputError(f"{path}: spacing {spacing} for {len(size)} axes; one value an axis is needed")
+    if spacing is not None and not all(map(_above_0, spacing.split())):
+        raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
     return [int(n) for n in size]
+
+
+def _above_0(word: str) -> bool:
+    try:
+        return 0 < float(word) < inf
+    except ValueError:
+        return False
 
 
 def _meta_fields(path: Path) -> tuple[dict[str, str], int]:
@@ -215,7 +240,8 @@ def _check_nrrd(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     with path.open("rb") as file:
         while line := file.readline(10_000).strip().lower():
             gzipped |= line in (b"encoding: gzip", b"encoding: gz")
-            spaced |= line.startswith((b"spacings:", b"space directions:"))
+            spaced |= line.startswith(b"space directions:")
+            spaced |= line.startswith(b"spacings:") and set(line.split()[1:]) != {b"nan"}
             detached |= line.startswith((b"data file:", b"datafile:"))
         start = file.tell()
     if not spaced and not detached and needs_spacing:

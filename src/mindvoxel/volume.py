@@ -14,7 +14,7 @@ import SimpleITK as sitk
 
 from mindvoxel.errors import InputError, naming
 from mindvoxel.files import replacing
-from mindvoxel.headers import check_header, require_finite
+from mindvoxel.headers import check_header, require_finite, require_utf8
 
 SUFFIXES = (".mhd", ".mha", ".nii.gz", ".nii", ".nrrd")
 WRITABLE = SUFFIXES[1:]
@@ -83,7 +83,7 @@ def read_volume(path: str | Path) -> Volume:
     components, without a valid spacing, on axes that are not orthonormal, or holds a value that is not finite.
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIXES):
+    if not path.name.lower().endswith(SUFFIXES):
         raise InputError(f"{path}: unknown image type; one of {', '.join(SUFFIXES)} is needed")
     check_header(path)
     reader = sitk.ImageFileReader()
@@ -136,6 +136,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     path = Path(path)
     if not path.name.endswith(WRITABLE):
         raise ValueError(f"{path}: images are written as one of {', '.join(WRITABLE)}; give it that suffix")
+    require_utf8(path)
     image = volume.to_image()
     try:
         with replacing(path) as partial:
@@ -165,29 +166,33 @@ def reserve(path: Path, num_bytes: int) -> None:
 
 
 def check_same_grid(image: Volume, label: Volume, names: tuple[str, str], tolerance_mm: float = 0.1) -> None:
-    """Raise InputError unless both volumes have one shape and their corners lie within `tolerance_mm`."""
+    """Raise InputError unless both volumes have one shape and their corners lie within `tolerance_mm`.
+
+    Where voxels are finer than twice that, within half the shortest side of one.
+    """
     if image.shape != label.shape:
         raise InputError(
             f"{names[1]}: its shape (z, y, x) is {label.shape}, that of {names[0]} is {image.shape}; "
             "both are needed on one grid"
         )
     apart = float(np.linalg.norm(image.corners_mm() - label.corners_mm(), axis=1).max())
+    tolerance_mm = min(tolerance_mm, min(image.spacing_mm) / 2)
     if apart > tolerance_mm:
         raise InputError(
-            f"{names[1]}: its grid lies up to {apart:.3g} mm away from that of {names[0]} (tolerance {tolerance_mm} "
-            "mm); write both with the same spacing, origin and direction"
+            f"{names[1]}: its grid lies up to {apart:.3g} mm away from that of {names[0]} (tolerance "
+            f"{tolerance_mm:.3g} mm); write both with the same spacing, origin and direction"
         )
 
 
-def stem_of(path: str | Path) -> str:
-    """File name without its image suffix: `Case00.nii.gz` -> `Case00`."""
+def stem_of(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
+    """File name without its image suffix, in small letters or capitals: `Case00.nii.gz` -> `Case00`."""
     name = Path(path).name
-    suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
-    return name.removesuffix(suffix)
+    suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
+    return name[: len(name) - len(suffix)]
 
 
 def single_file_suffix(path: str | Path) -> str:
     """The type of an image to write beside one like `path`, in one file: MetaImage's pair of header and data becomes
     .mha, and what is no volume, such as a picture, .nii.gz."""
-    suffix = next((s for s in SUFFIXES if Path(path).name.endswith(s)), ".nii.gz")
+    suffix = next((s for s in SUFFIXES if Path(path).name.lower().endswith(s)), ".nii.gz")
     return ".mha" if suffix == ".mhd" else suffix

@@ -199,6 +199,12 @@ def test_a_picture_cut_anywhere_is_refused(tmp_path, suffix, keep, capfd):
     refused(path, spacing_mm=SPACING)
 
 
+def test_a_picture_with_something_behind_its_end_is_whole(tmp_path):
+    path = picture(tmp_path / "a.png", RED)
+    path.write_bytes(path.read_bytes() + b"what a viewer appended" * 9)
+    assert np.array_equal(read_image(case(path), SPACING).voxels[:, 0], RED)
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.bmp", "a.tif", "a.nii.gz", "a.mha", "a.nrrd"])
 @pytest.mark.parametrize("content", [b"", b"<html>" * 99, bytes(range(256)) * 9], ids=["empty", "html", "binary"])
 def test_what_is_no_image_is_refused(tmp_path, name, content, capfd):

@@ -153,9 +153,9 @@ def test_a_fingerprint_is_read_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda text: text[:100], "not a fingerprint"),
-        (lambda text: "[]", "not a fingerprint"),
-        (lambda text: text.replace('"version": 1', '"version": 9'), "its version is not 1"),
+        (lambda text: text[:100], "not JSON in UTF-8"),
+        (lambda text: "[]", "a JSON object with keys is needed"),
+        (lambda text: text.replace('"version": 1', '"version": 9'), "not a fingerprint .its version is not 1"),
         (lambda text: text.replace('"sd"', '"deviation"'), "deviation"),
         (lambda text: text.replace('"cases"', '"scans"'), "cases"),
     ],
@@ -166,9 +166,9 @@ def test_what_is_not_a_fingerprint(tmp_path, damage, said):
     path.write_text(damage(path.read_text()))
     with pytest.raises(InputError, match=said) as raised:
         read_fingerprint(path)
-    assert str(raised.value).startswith(f"{path}: not a fingerprint")
+    assert str(raised.value).startswith(f"{path}: ")
     path.unlink()
-    with pytest.raises(InputError, match="no such fingerprint"):
+    with pytest.raises(InputError, match="no such file; take a fingerprint"):
         read_fingerprint(path)
 
 

@@ -114,7 +114,7 @@ FAULTS = [
     ((*C, "patchsize"), [1], "configurations.3d_fullres.patchsize is unknown; did you mean patch_size?"),
     ((*C, "learning_rate"), 1, "learning_rate is unknown; known are patch_size, batch_size"),
     ((*C, "batch_size"), ..., "configurations.3d_fullres.batch_size is missing"),
-    ((*C, "batch_size"), 2.0, "batch_size must be a whole number from 1 on, got 2.0"),
+    ((*C, "batch_size"), 2.0, "batch_size must be a whole number from 1 to 2147483647, got 2.0"),
     ((*C, "batch_size"), 0, "batch_size must be"),
     ((*C, "patch_size"), [10, 32], "configurations.3d_fullres.spacing_mm has 3 values, patch_size has 2; give 2"),
     ((*C, "patch_size"), [10, 30, 64], "patch_size [10, 30, 64] is no multiple of [2, 4, 4]"),
@@ -155,18 +155,18 @@ def test_a_fault_is_named_with_its_key(path, value, words):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (b"{", "no JSON"),
-        (b"\xff\xfe", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"[1]", "no JSON object"),
-        (b"null", "no JSON object"),
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"[1]", "a JSON object with keys is needed, got a list; write a plan"),
+        (b"null", "a JSON object with keys is needed"),
     ],
 )
 def test_a_file_that_is_no_plan(tmp_path, text, words):
     (tmp_path / "plan.json").write_bytes(text)
     with pytest.raises(InputError, match=words):
         read_plan(tmp_path / "plan.json")
-    with pytest.raises(InputError, match="no such plan"):
+    with pytest.raises(InputError, match="no such file; write a plan"):
         read_plan(tmp_path / "other.json")
 
 

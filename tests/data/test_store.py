@@ -48,6 +48,12 @@ def assert_same(found: StoredCase, wanted: StoredCase) -> None:
         assert found.label.dtype == wanted.label.dtype
 
 
+def test_a_case_that_a_killed_process_was_about_to_rename_does_not_exist(tmp_path):
+    write_case(tmp_path, a_case(), compress=False)
+    (tmp_path / "scan_1.case.json").rename(tmp_path / ".partial-7-scan_1.case.json")
+    assert list_cases(tmp_path) == []
+
+
 @pytest.mark.parametrize("compress", [False, True])
 @pytest.mark.parametrize("label", [False, True])
 def test_a_case_comes_back_as_it_was(tmp_path, compress, label):

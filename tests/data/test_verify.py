@@ -1,5 +1,6 @@
 """One made-up data set for each fault, and one that has them all: every fault in one go, with its case and numbers."""
 
+import errno
 import json
 import shutil
 from dataclasses import replace
@@ -122,11 +123,6 @@ def beyond_float32(dataset):
     return dataset, ["case1_0001.nii.gz: 1 of 594 voxels are NaN or infinite"]
 
 
-def constant(dataset):
-    write(dataset.cases[1].images[1], np.full(SHAPE, 7, np.int16))
-    return dataset, ["case1_0001.nii.gz: constant, every voxel is 7"]
-
-
 def channel_of_another_shape(dataset):
     write(dataset.cases[1].images[1], np.random.default_rng(0).normal(size=(5, 9, 11)))
     return dataset, ["case1_0001.nii.gz: its shape (z, y, x) is (5, 9, 11)", "is (6, 9, 11)"]
@@ -216,7 +212,7 @@ def in_micrometres(dataset):
 
 FAULTS = [
     *(missing_channel, missing_label, no_label, truncated, not_an_image, unreadable_folder, nan, beyond_float32),
-    *(constant, channel_of_another_shape, channel_elsewhere, label_of_another_shape, label_elsewhere, label_turned),
+    *(channel_of_another_shape, channel_elsewhere, label_of_another_shape, label_elsewhere, label_turned),
     *(too_many_channels, too_few_channels, undeclared, negative, not_whole, empty, outside_the_image, in_metres),
     *(in_micrometres,),
 ]
@@ -236,6 +232,17 @@ def test_each_fault_is_told_once_with_its_case_and_numbers(dataset, damage):
     assert report.fingerprint is None
     with pytest.raises(InputError, match=r"there: \d faults? in \d of 3 cases, listed above; mend"):
         report.require_none("there")
+
+
+def test_a_constant_channel_is_a_fault_where_no_other_shows_anything(dataset):
+    """A sequence that a patient lacks is filled with 0 in many data sets, and nnU-Net trains on it."""
+    write(dataset.cases[1].images[1], np.full(SHAPE, 7, np.int16))
+    report = verify(dataset, num_workers=0)
+    assert [str(fault) for fault in report.faults] == []
+    assert ["case1_0001.nii.gz: constant, every voxel is 7" in str(warning) for warning in report.warnings] == [True]
+    write(dataset.cases[1].images[0], np.full(SHAPE, 0, np.int16))
+    report = verify(dataset, num_workers=0)
+    assert [fault.case for fault in report.faults] == ["case1", "case1"]
 
 
 def test_all_faults_of_all_cases_are_told_at_once(dataset):
@@ -270,6 +277,7 @@ def test_all_faults_of_all_cases_are_told_at_once(dataset):
         ({"labels": {"background": 0}}, "label values [0] are declared; 0, for the background, and at least one more"),
         ({"labels": {"organ": 1, "tumour": 2}}, "label values [1, 2] are declared; 0, for the background"),
         ({"labels": {"background": 0, "organ": 1, "same": 1, "tumour": 2}}, "value 1 is declared for organ, same"),
+        ({"labels": {"background": 0, "organ": 1, "tumour": 2, "rim": -1}}, "label rim has the value -1; 0 for"),
     ],
 )
 def test_faults_of_the_data_set_as_a_whole(dataset, changes, said):
@@ -289,10 +297,26 @@ def test_a_file_that_two_cases_share(dataset):
     assert fault == Fault("case1", f"{shared}: belongs to case case0 as well; give each case its own files")
 
 
+def test_a_file_that_stands_for_two_channels(dataset):
+    first = dataset.cases[1].images[0]
+    (fault,) = verify(with_case(dataset, images=(first, first)), num_workers=0).faults
+    assert fault == Fault("case1", f"{first}: stands for 2 of its files; give each channel and label its own")
+
+
 def test_a_test_case_whose_image_lacks(dataset, tmp_path):
     later = Case("later", (tmp_path / "later.nii.gz",), None)
     (fault,) = verify(replace(dataset, test_cases=(later,)), num_workers=0).faults
     assert fault == Fault("later", f"{tmp_path / 'later.nii.gz'}: no such file, of a test case")
+
+
+def test_a_disk_that_fails_is_told_with_the_file(dataset, monkeypatch):
+    def fail(path, *_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("mindvoxel.data.examine.read_label", fail)
+    faults = verify(dataset, num_workers=0).faults
+    assert faults[0] == Fault("case0", f"{dataset.cases[0].label}: Input/output error; make it readable")
+    assert len(faults) == 3
 
 
 # What is told and is no fault
@@ -369,8 +393,11 @@ def test_the_report_as_json_and_as_lines(dataset, tmp_path):
 def test_memory_is_predicted_by_the_largest_header(dataset, tmp_path):
     one = predicted_bytes(dataset)
     assert one == 594 * (2 * 8 + 8)
-    large = write(tmp_path / "large.nii.gz", np.random.default_rng(0).normal(size=(12, 9, 11)))
+    large = write(tmp_path / "large.nii.gz", np.random.default_rng(0).normal(size=(12, 9, 11)).astype(np.float32))
     assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * one
+    change_label(with_case(dataset, images=(large, large)), lambda voxels: None, np.float64)  # read twice as large
+    assert predicted_bytes(with_case(dataset, images=(large, large))) == 2 * 594 * (2 * 8 + 16)
+    assert predicted_bytes(with_case(dataset, images=(large, large), label=None)) == 2 * one
     for case in dataset.cases:
         shutil.rmtree(case.images[0], ignore_errors=True)
         case.images[0].unlink()

@@ -197,10 +197,17 @@ def test_a_local_archive(tmp_path):
         download(3, tmp_path / "out", str(tmp_path / "here.tar"), MD5)
 
 
-def test_an_archive_that_was_whole_but_not_unpacked_is_not_fetched_again(server, tmp_path):
+def test_the_user_s_own_archive_is_taken_and_stays(server, tmp_path):
     (tmp_path / f"{NAME}.tar").write_bytes(ARCHIVE)
     download(4, tmp_path, server.url, MD5)
     assert server.asked == []
+    assert files(tmp_path) == [f"{NAME}.tar", *UNPACKED]
+
+
+def test_an_archive_that_was_fetched_but_not_unpacked_is_not_fetched_again(server, tmp_path):
+    (tmp_path / f"{NAME}.tar.partial").write_bytes(ARCHIVE)
+    download(4, tmp_path, server.url, MD5)
+    assert server.asked == [f"bytes={len(ARCHIVE)}-"]
     assert files(tmp_path) == UNPACKED
 
 
@@ -256,6 +263,7 @@ def test_an_archive_that_is_evil_or_broken_leaves_nothing(tmp_path, what):
 def test_an_archive_with_its_files_at_the_root_or_one_folder_down(tmp_path, mode):
     for i, folder in enumerate(["", "any/", "./x/"]):
         members = {f"{folder}dataset.json": b"{}", f"{folder}imagesTr/a": b"voxels", f"{folder}.DS_Store": b"mac"}
+        members[f"{folder}.archive/a"] = b"hidden"
         (tmp_path / "a.tar").write_bytes(tar_of(members, mode=mode))
         extract(tmp_path / "a.tar", tmp_path / str(i))
         assert files(tmp_path / str(i)) == ["dataset.json", "imagesTr/a"]

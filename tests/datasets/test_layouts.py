@@ -116,6 +116,11 @@ def test_promise12(tmp_path):
     assert cases_of(found.test_cases, tmp_path) == {"Case01": (["test/img/Case01.mha"], None)}
 
 
+def test_promise12_with_suffixes_in_capitals(tmp_path):
+    found = open_dataset(folder(tmp_path, ["img/Case00.MHA", "gt/Case00_segmentation.MHA"]))
+    assert cases_of(found.cases, tmp_path) == {"Case00": (["img/Case00.MHA"], "gt/Case00_segmentation.MHA")}
+
+
 CSV = "case,T2,ADC,label\r\na,x/a1.nrrd,x/a2.nrrd,x/a.nrrd\r\n\r\nt,{},x/a2.nrrd,\r\n"
 ABOUT = {"name": "Small", "labels": {"TZ": 2, "PZ": 1}}
 
@@ -228,6 +233,7 @@ def test_faults_of_nnunet_v2(tmp_path, change, part):
         ({"training": [{"image": "imagesTr/../../a", "label": "b"}]}, "leads out of its folder"),
         ({"training": [{"image": 7, "label": "b"}]}, "a file name is needed where 7 stands"),
         ({"test": ["../t.nii.gz"]}, "../t.nii.gz leads out of its folder"),
+        ({"test": 5}, "a list is needed under 'test', found int"),
         ({"training": MSD["training"][:1] * 2}, "case b is named more than once"),
         ({"test": ["imagesTr/a.nii.gz"]}, "case a is a training case and a test case both"),
     ],
@@ -265,6 +271,8 @@ def test_a_csv_without_label_names_says_what_to_write(tmp_path):
     refused(root, "cases.json: label a must be a whole number, got 'x'")
     (root / "cases.json").write_text('{"labels": {}, "channels": ["a", "b"], "regions": {"a": 1}}')
     refused(root, "a region needs a list of label values")
+    (root / "cases.json").write_text('{"labels": {"a": 1}, "channels": ["a", "b"], "regions": {"all": [1, 7]}}')
+    refused(root, "region all has the values (1, 7); 'labels' must name all of them")
     (root / "cases.csv").write_bytes(bytes(range(256)))
     refused(root, "cases.csv: not a CSV in UTF-8")
 
@@ -273,12 +281,24 @@ def test_a_csv_without_label_names_says_what_to_write(tmp_path):
     ("values", "part"),
     [
         ("{", "dataset.json: not JSON"),
+        ("[" * 10**5, "dataset.json: not JSON"),
         ("[]", "a JSON object with keys is needed, got a list"),
         ({"name": "x"}, "neither 'modality' (MSD, nnU-Net v1) nor 'channel_names' (nnU-Net v2)"),
     ],
 )
 def test_a_dataset_json_of_nothing_known(tmp_path, values, part):
     refused(folder(tmp_path, [], values), part)
+
+
+def test_names_that_are_not_utf8_are_refused_before_simpleitk_ends_the_process(tmp_path):
+    """As an archive of a Windows computer leaves them."""
+    name = b"M\xfcller".decode(errors="surrogateescape")
+    root = folder(tmp_path / "promise", [f"img/{name}.mhd", f"gt/{name}_segmentation.mhd"])
+    for check_files in (True, False):
+        refused(root, "M\\udcfcller", "its name is not UTF-8", "rename it", check_files=check_files)
+    listed = {name: {"images": ["a.nrrd", "b.nrrd"], "label": "l.nrrd"}}
+    root = folder(tmp_path / "v2", ["a.nrrd", "b.nrrd", "l.nrrd"], V2 | {"dataset": listed, "numTraining": 1})
+    refused(root, "'M\\udcfcller': its name is not UTF-8")
 
 
 def test_what_is_no_data_set(tmp_path):

@@ -17,7 +17,7 @@ from mindvoxel.log import quieten_mindspore, to_file
 
 # What the user can mend about a file or a folder: exit status 2, as for any other bad input.
 _USERS_FAULTS = {errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR}
-_USERS_FAULTS |= {errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.EIO}
+_USERS_FAULTS |= {errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.EIO, errno.ENAMETOOLONG}
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 

@@ -14,6 +14,7 @@ def add_data_flags(parser: common.Parser) -> None:
 
 
 def add_worker_flags(parser: common.Parser) -> None:
+    """How the cases are gone through, and what verification lets pass."""
     parser.add_argument(
         "--workers", type=int, help="processes; 0: this one alone (default: one a core, as far as memory allows)"
     )

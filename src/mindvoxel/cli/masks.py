@@ -1,6 +1,5 @@
 """Folders of masks: which prediction belongs to which truth, what the values mean, and how one pair is scored."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ from pathlib import Path
 from mindvoxel.data.dataset import Case, image_header, read_label
 from mindvoxel.data.fingerprint import count_values
 from mindvoxel.data.images import IMAGES
-from mindvoxel.data.plan import read_plan
+from mindvoxel.datasets import listing
 from mindvoxel.errors import InputError
+from mindvoxel.files import read_json
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.conventions import count_case
 from mindvoxel.metrics.report import Value, score_case
@@ -77,31 +77,24 @@ def pair_masks(predictions: str | Path, labels: str | Path, *, missing: str) -> 
     return pairs
 
 
-def labels_of_plan(path: str | Path) -> dict[str, Value]:
-    """The foreground classes of plan.json."""
-    return {name: value for name, value in read_plan(path).labels.items() if value != 0}
-
-
 def labels_of_json(path: str | Path) -> dict[str, Value]:
-    """The foreground classes and regions of a dataset.json, as MSD and nnU-Net v1 ("1": name) or v2 (name: 1) have it.
+    """The foreground classes and regions under "labels" of a JSON file: value: name (MSD, nnU-Net v1), or name: value
+    (nnU-Net v2, plan.json), where a list of values is a region.
 
-    A list of values is a region. Raises InputError that names what is at fault.
+    Raises InputError that names what is at fault.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; a dataset.json with labels is needed")
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))["labels"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f'{path}: not JSON with an object "labels" ({type(error).__name__}: {error})') from error
-    if not isinstance(labels, dict):
-        raise InputError(f'{path}: "labels" is {type(labels).__name__}; an object of names and values is needed')
+    values = read_json(path, "a dataset.json or plan.json with labels is needed")
+    labels = listing.entry(values, "labels", dict, path)
     if "ignore" in labels:
         raise InputError(f"{path}: label 'ignore' says where a truth is unknown, which no score here knows; remove it")
-    if all(key.isdecimal() for key in labels):  # value: name
-        labels = {str(name): int(value) for value, name in labels.items()}
+    if all(key.isdecimal() for key in labels):
+        labels = listing.msd_labels(values, path)
     known = {name: _value(path, name, value) for name, value in labels.items()}
-    return {name: value for name, value in known.items() if value != 0}
+    foreground = {name: value for name, value in known.items() if value != 0}
+    if not foreground:
+        raise InputError(f"{path}: no label above 0 under 'labels'; a class to score is needed")
+    return foreground
 
 
 def _value(path: Path, name: str, value: object) -> Value:
@@ -111,28 +104,31 @@ def _value(path: Path, name: str, value: object) -> Value:
     return tuple(whole) if isinstance(value, list) else value
 
 
-def parse_regions(text: str | None, classes: dict[str, Value]) -> dict[str, Value]:
-    """`tumour=1+2+3;core=2+3` as {name: values}; raises InputError for another form, or a value that is no class."""
+def parse_regions(text: str | None, labels: dict[str, Value]) -> dict[str, Value]:
+    """`tumour=1+2+3;core=2+3` as {name: values}.
+
+    Raises InputError for another form, a value that is no class of `labels`, or a name that is taken.
+    """
+    classes = {value for value in labels.values() if not isinstance(value, tuple)}
     regions: dict[str, Value] = {}
     for part in filter(None, (part.strip() for part in (text or "").split(";"))):
         found = re.fullmatch(r"([^=]+)=\s*(\d+(?:\s*\+\s*\d+)*)", part)
         if not found:
             raise InputError(f"--regions {part!r} is not understood; NAME=1+2+3 is needed, several parted by ;")
         name, values = found[1].strip(), tuple(int(v) for v in found[2].split("+"))
-        unknown = sorted(set(values) - set(classes.values()))
+        unknown = sorted(set(values) - classes)
         if unknown:
-            raise InputError(f"--regions {name} has {unknown[0]}, not one of the classes {sorted(classes.values())}")
-        if name in classes or name in regions:
+            raise InputError(f"--regions {name} has {unknown[0]}, not one of the classes {sorted(classes)}")
+        if name in labels or name in regions:
             raise InputError(f"--regions {name!r} is named twice; choose another name")
         regions[name] = values
     return regions
 
 
 def peak_bytes(pairs: list[Pair], spacing_mm: Vector | None) -> int:
-    """Memory that the largest case takes, by its header; the largest file stands for the largest case."""
-    largest = max((pair.truth for pair in pairs), key=lambda path: path.stat().st_size)
-    shape = image_header(Case(largest.name, (largest,), None), spacing_mm).shape
-    return prod(shape) * _BYTES_PER_VOXEL
+    """Memory that the largest case takes, by the headers of all truths: a large mask may be a small file."""
+    shapes = [image_header(Case(pair.case, (pair.truth,), None), spacing_mm).shape for pair in pairs]
+    return max(map(prod, shapes)) * _BYTES_PER_VOXEL
 
 
 def values_in(pair: Pair, tell: Callable[[str], None], *, spacing_mm: Vector | None) -> set[int]:

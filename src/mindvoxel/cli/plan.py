@@ -5,18 +5,18 @@ with them, the one that is there is changed, and what follows from the change wi
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from mindvoxel.cli import common
-from mindvoxel.data.dataset import Dataset, dataset_from_json
+from mindvoxel.data.dataset import dataset_from_json
 from mindvoxel.data.fingerprint import read_fingerprint
 from mindvoxel.data.plan import Configuration, Plan, difference, preprocessing_key, read_plan, write_plan
 from mindvoxel.data.planning import PLANNERS, make_plan
 from mindvoxel.data.planning.changes import CHANGEABLE, change_plan
 from mindvoxel.errors import InputError
+from mindvoxel.files import read_json
 from mindvoxel.log import LOGGER, set_up
 
 _MAKING = ("planner", "memory_gb", "task", "overwrite")
@@ -87,7 +87,8 @@ def _values(text: str, kind: type) -> tuple:
 
 def _make(path: Path, args: argparse.Namespace) -> None:
     fingerprint = read_fingerprint(path.parent / "fingerprint.json")
-    dataset = _read_dataset(path.parent / "dataset.json")
+    about = path.parent / "dataset.json"
+    dataset = dataset_from_json(read_json(about, "mindvoxel preprocess writes it beside the fingerprint"), str(about))
     made = make_plan(fingerprint, dataset, args.planner or "nnunet_v2", args.memory_gb, args.task)
     old = _plan_there(path, args.overwrite)
     if old is not None and old != made and not args.overwrite:
@@ -112,16 +113,6 @@ def _plan_there(path: Path, overwrite: bool) -> Plan | None:
             raise
         LOGGER.warning("replaced, though it cannot be read: %s", error)
         return None
-
-
-def _read_dataset(path: Path) -> Dataset:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; mindvoxel preprocess writes it beside the fingerprint")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: no JSON ({error}); preprocess anew") from error
-    return dataset_from_json(values, str(path))
 
 
 def _differing(old: Plan, new: Plan) -> str:

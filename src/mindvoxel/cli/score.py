@@ -27,8 +27,10 @@ def parse(argv: Sequence[str]) -> Namespace:
     parser = common.Parser("mindvoxel score", __doc__)
     parser.add_argument("--predictions", required=True, help="folder of predicted masks")
     parser.add_argument("--labels", required=True, help="folder of labels; a mask is paired by its file name")
-    parser.add_argument("--plan", help="plan.json that names the classes; without it and --labels_json their values do")
-    parser.add_argument("--labels_json", help="dataset.json (MSD, nnU-Net v1 or v2) that names the classes")
+    parser.add_argument(
+        "--labels_json",
+        help="plan.json or dataset.json (MSD, nnU-Net v1 or v2) that names the classes; their values do if not given",
+    )
     parser.add_argument(
         "--convention", default="mindvoxel", choices=CONVENTIONS, help="how empty masks count and which means are made"
     )
@@ -39,7 +41,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     missing = parser.add_mutually_exclusive_group()
     missing.add_argument("--missing_as_empty", action="store_true", help="a label without a prediction is a miss")
     missing.add_argument("--only_predicted", action="store_true", help="labels without a prediction are left out")
-    parser.add_argument("--spacing_mm", help="z,y,x of masks that know none, mm")
+    parser.add_argument("--spacing_mm", type=common.spacing, help="z,y,x of masks that know none, mm")
     parser.add_argument("--workers", type=int, help="processes; 0 works in this one; as many as fit if not given")
     parser.add_argument("--output", help="folder to write; PREDICTIONS/score-CONVENTION if not given")
     args = parser.parse_args(argv)
@@ -48,27 +50,12 @@ def parse(argv: Sequence[str]) -> Namespace:
 
 
 def _check(args: Namespace) -> None:
-    if args.plan and args.labels_json:
-        raise InputError("--plan and --labels_json both name the classes; give one")
     if args.lesions and args.convention != "mindvoxel":
         raise InputError(f"--lesions belongs to the mindvoxel convention, not to {args.convention}")
     if args.nnunet_summary and args.convention != "nnunet":
         raise InputError(f"--nnunet_summary belongs to --convention nnunet, not to {args.convention}")
-    if not args.nsd_tolerance_mm >= 0:
+    if not 0 <= args.nsd_tolerance_mm < float("inf"):
         raise InputError(f"--nsd_tolerance_mm must be 0 or more, got {args.nsd_tolerance_mm}")
-    args.spacing_mm = _spacing(args.spacing_mm)
-
-
-def _spacing(text: str | None) -> tuple[float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        spacing = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        spacing = ()
-    if len(spacing) != 3 or not all(0 < s < float("inf") for s in spacing):
-        raise InputError(f"--spacing_mm must be three lengths above 0 as z,y,x in mm, got {text!r}")
-    return spacing
 
 
 def score(argv: Sequence[str]) -> None:
@@ -94,8 +81,7 @@ def _run(function, pairs: list[masks.Pair], workers: int, what: str):
 
 def _scoring(args: Namespace, pairs: list[masks.Pair], workers: int) -> masks.Scoring:
     classes = _classes(args, pairs, workers)
-    regions = masks.parse_regions(args.regions, {n: v for n, v in classes.items() if not isinstance(v, tuple)})
-    labels = classes | regions
+    labels = classes | masks.parse_regions(args.regions, classes)
     values = {0}.union(*(value if isinstance(value, tuple) else (value,) for value in labels.values()))
     if args.convention != "mindvoxel":
         try:
@@ -116,16 +102,16 @@ def _scoring(args: Namespace, pairs: list[masks.Pair], workers: int) -> masks.Sc
 
 
 def _classes(args: Namespace, pairs: list[masks.Pair], workers: int) -> dict[str, Value]:
-    """Foreground classes and regions by name; where no file names them, by the values of all masks."""
-    if args.plan:
-        return masks.labels_of_plan(args.plan)
+    """Foreground classes and regions by name; where neither a file nor the convention names them, by all values."""
     if args.labels_json:
         return masks.labels_of_json(args.labels_json)
+    if args.convention == "mlperf":
+        return conventions.MLPERF_LABELS
     found = _run(partial(masks.values_in, spacing_mm=args.spacing_mm), pairs, workers, "reading values")
     values = sorted(set().union(*found) - {0})
     if not values:
-        raise InputError(f"{args.labels}: every mask is empty; name the classes by --plan or --labels_json")
-    LOGGER.info("classes by their values, as neither --plan nor --labels_json names them: %s", values)
+        raise InputError(f"{args.labels}: every mask is empty; name the classes by --labels_json")
+    LOGGER.info("classes by their values, as no --labels_json names them: %s", values)
     return {str(value): value for value in values}
 
 

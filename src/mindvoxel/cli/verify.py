@@ -1,12 +1,14 @@
 """Read a whole data set and list every fault that it has, with the case and the numbers."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mindvoxel.cli import common
 from mindvoxel.cli.data_flags import add_data_flags, add_worker_flags, open_data
 from mindvoxel.data.examine import predicted_bytes
 from mindvoxel.data.verify import verify
 from mindvoxel.data.workers import choose_workers
+from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER, set_up
 
 
@@ -20,6 +22,10 @@ def verify_data(argv: Sequence[str]) -> None:
     add_worker_flags(parser)
     parser.add_argument("--output", help="JSON file for the faults and the label values of each case (default: none)")
     args = parser.parse_args(argv)
+    if args.output:  # told now, and not after the work
+        if Path(args.output).is_dir():
+            raise InputError(f"--output {args.output}: is a folder; a file is needed")
+        common.new_folder(Path(args.output).parent)
     set_up()
     dataset = open_data(args, check_files=False)
     report = verify(

@@ -93,22 +93,29 @@ def read_label(case: Case, spacing_mm: Vector | None = None) -> Volume:
         )
     voxels = volume.voxels[0]
     if voxels.dtype.kind == "f":
-        whole = np.rint(voxels)
-        apart = np.abs(voxels - whole) > _WHOLE
-        if apart.any():
-            values = np.unique(voxels[apart])
-            shown = ", ".join(f"{v:g}" for v in values[:5]) + (", …" if len(values) > 5 else "")
-            raise InputError(
-                f"{case.label}: {int(apart.sum())} of {voxels.size} label voxels are no whole number ({shown}); "
-                "write the label without interpolation"
-            )
-        voxels = whole
+        _round(case.label, voxels)
     lowest, highest = voxels.min(), voxels.max()
     if lowest < LABEL_RANGE[0] or highest > LABEL_RANGE[1]:
         raise InputError(
             f"{case.label}: label values from {lowest:g} to {highest:g}; {LABEL_RANGE[0]} to {LABEL_RANGE[1]} is needed"
         )
-    return volume.with_voxels(voxels.astype(np.int16))
+    return volume.with_voxels(voxels.astype(np.int16, copy=False))
+
+
+def _round(path: Path, voxels: np.ndarray) -> None:
+    """Make floats (D, H, W) whole where they are; raises InputError with what is not."""
+    count, values = 0, np.empty(0)
+    for plane in voxels:  # a slice at a time: the label of a whole CT as float64 takes much memory as it is
+        whole = np.rint(plane)
+        odd = plane[np.abs(plane - whole) > _WHOLE]
+        count, values = count + odd.size, np.union1d(values, odd)[:6]
+        plane[...] = whole
+    if count:
+        shown = ", ".join(f"{v:g}" for v in values[:5]) + (", …" if len(values) > 5 else "")
+        raise InputError(
+            f"{path}: {count} of {voxels.size} label voxels are no whole number ({shown}); write the label without "
+            "interpolation"
+        )
 
 
 def dataset_to_json(dataset: Dataset) -> dict:

@@ -11,14 +11,15 @@ import numpy as np
 
 from mindvoxel.data.dataset import Case, Dataset, image_header, read_image, read_label
 from mindvoxel.data.fingerprint import Measured, count_values, measure
+from mindvoxel.data.images import read_information
 from mindvoxel.data.workers import Tell
 from mindvoxel.errors import InputError
 from mindvoxel.volume import Vector, Volume, check_same_grid
 
-TOLERANCE_MM = 0.1
-# A voxel takes 4 bytes as float32, and again where channels are joined; 8 more as it is read, or for the label, its
-# mask and the foreground's values. Seen: 7.8 of 16 bytes a voxel for a CT stored as int16.
-_BYTES_OF_CHANNEL, _BYTES_OF_LABEL = 8, 8
+# A voxel takes 4 bytes as float32, and again where channels are joined; 8 more for the label, its mask and the
+# foreground's values. ITK holds what it reads twice. Seen: 7.8 of 16 bytes a voxel for a CT stored as int16, 16 of 24
+# for one of float64, 21 of 24 for a label of float64.
+_LEAST_BYTES, _COPIES = 8, 2
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,15 @@ def predicted_bytes(dataset: Dataset) -> int:
     predicted = []
     for case in largest:
         with suppress(InputError, OSError):  # told when the case is read
-            header = image_header(case, dataset.spacing_mm)
-            predicted.append(prod(header.shape) * (_BYTES_OF_CHANNEL * header.num_channels + _BYTES_OF_LABEL))
+            image = image_header(case, dataset.spacing_mm)
+            label = read_information(case.label or case.image, dataset.spacing_mm)
+            predicted.append(prod(image.shape) * (image.num_channels * _bytes_of(image) + _bytes_of(label)))
     return max(predicted, default=0)
+
+
+def _bytes_of(header: Volume) -> int:
+    """What a voxel takes while it is read and used."""
+    return max(_LEAST_BYTES, _COPIES * header.voxels.itemsize)
 
 
 def _file_bytes(path: Path) -> int:
@@ -52,13 +59,13 @@ def _file_bytes(path: Path) -> int:
 def examine(case: Case, tell: Tell, *, dataset: Dataset, sample_size: int, allow_empty: bool) -> Examined:
     """All that is wrong with one case."""
     faults: list[str] = []
+    warnings: list[str] = []
     tell("reading the image")
-    image = _read_channels(case, dataset, faults)
+    image = _read_channels(case, dataset, faults, warnings)
     tell("reading the label")
     label = _read_label(case, dataset, image, faults)
     tell("measuring")
     counts = None if label is None else count_values(label.voxels)
-    warnings: list[str] = []
     if counts is not None:
         faults += _label_faults(case, counts, dataset, allow_empty)
     measured = None
@@ -70,13 +77,14 @@ def examine(case: Case, tell: Tell, *, dataset: Dataset, sample_size: int, allow
 
 
 @contextmanager
-def _noting(faults: list[str]) -> Iterator[None]:
+def _noting(faults: list[str], path: Path) -> Iterator[None]:
+    """What keeps `path` from being used as one more fault."""
     try:
         yield
     except InputError as error:
         faults.append(str(error))
     except OSError as error:
-        faults.append(f"{error.filename}: {error.strerror}; make it readable")
+        faults.append(f"{error.filename or path}: {error.strerror}; make it readable")
 
 
 def require_file(path: Path) -> None:
@@ -88,15 +96,18 @@ def require_file(path: Path) -> None:
         raise InputError(f"{path}: no such file; {hint}")
 
 
-def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | None:
-    """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like."""
+def _read_channels(case: Case, dataset: Dataset, faults: list[str], warnings: list[str]) -> Volume | None:
+    """All channels on one grid, or None where that cannot be; each file is looked at, whatever the others are like.
+
+    A constant channel beside others that are not is a warning: data sets fill sequences that a patient lacks with 0.
+    """
     volumes: list[tuple[Path, Volume]] = []
     for path in case.images:
-        with _noting(faults):
+        with _noting(faults, path):
             require_file(path)
             volumes.append((path, read_image(replace(case, images=(path,)), dataset.spacing_mm)))
-    for path, volume in volumes:
-        faults += _constant_channels(path, volume)
+    flat = [sentence for path, volume in volumes for sentence in _constant_channels(path, volume)]
+    (faults if len(flat) == sum(volume.num_channels for _, volume in volumes) else warnings).extend(flat)
     if len(volumes) < len(case.images):
         return None
     num_channels = sum(volume.num_channels for _, volume in volumes)
@@ -108,8 +119,8 @@ def _read_channels(case: Case, dataset: Dataset, faults: list[str]) -> Volume | 
     (first_path, first), *others = volumes
     before = len(faults)
     for path, volume in others:
-        with _noting(faults):
-            check_same_grid(first, volume, (str(first_path), str(path)), TOLERANCE_MM)
+        with _noting(faults, path):
+            check_same_grid(first, volume, (str(first_path), str(path)))
     if not others or len(faults) > before:
         return first
     return first.with_voxels(np.concatenate([volume.voxels for _, volume in volumes]))
@@ -119,7 +130,7 @@ def _constant_channels(path: Path, volume: Volume) -> Iterator[str]:
     for number, channel in enumerate(volume.voxels):
         if channel.min() == channel.max():
             where = f"{path}, channel {number}" if volume.num_channels > 1 else f"{path}"
-            yield f"{where}: constant, every voxel is {channel.flat[0]:g}; an image with some contrast is needed"
+            yield f"{where}: constant, every voxel is {channel.flat[0]:g}; nothing is to be learnt from it"
 
 
 def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list[str]) -> Volume | None:
@@ -127,11 +138,11 @@ def _read_label(case: Case, dataset: Dataset, image: Volume | None, faults: list
         faults.append("no label file; add one, or take the case out of the training cases")
         return None
     label = None
-    with _noting(faults):
+    with _noting(faults, case.label):
         require_file(case.label)
         label = read_label(case, dataset.spacing_mm)
         if image is not None:
-            check_same_grid(image, label, (str(case.image), str(case.label)), TOLERANCE_MM)
+            check_same_grid(image, label, (str(case.image), str(case.label)))
     return label
 
 

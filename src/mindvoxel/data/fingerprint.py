@@ -16,7 +16,7 @@ from mindvoxel.data.dataset import Case, Dataset, read_image, read_label
 from mindvoxel.data.plan import Intensity
 from mindvoxel.data.workers import Tell, run_cases
 from mindvoxel.errors import InputError
-from mindvoxel.files import write_text
+from mindvoxel.files import read_json, write_text
 from mindvoxel.volume import Vector
 
 VERSION = 1
@@ -206,10 +206,8 @@ def write_fingerprint(path: str | Path, fingerprint: Fingerprint) -> None:
 def read_fingerprint(path: str | Path) -> Fingerprint:
     """Read fingerprint.json; raises InputError where it is absent or not one."""
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such fingerprint; take one with mindvoxel preprocess")
+    values = read_json(path, "take a fingerprint with mindvoxel preprocess")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
         if values.pop("version") != VERSION:
             raise ValueError(f"its version is not {VERSION}")
         cases = tuple(CaseFingerprint(**{k: _fixed(v) for k, v in case.items()}) for case in values["cases"])

@@ -8,7 +8,7 @@ import SimpleITK as sitk
 from mindvoxel.data.pictures import PICTURES, check_picture, grey_bmp, refuse_alpha
 from mindvoxel.errors import InputError
 from mindvoxel.headers import check_header, require_finite
-from mindvoxel.volume import SUFFIXES, Vector, Volume, check_axes, itk_errors
+from mindvoxel.volume import SUFFIXES, Vector, Volume, check_axes, itk_errors, stem_of
 
 IMAGES = SUFFIXES + PICTURES
 
@@ -19,13 +19,12 @@ def is_picture(path: Path) -> bool:
 
 def suffix_of(path: str | Path) -> str:
     """`Case00.nii.gz` -> `.nii.gz`; of a file that is no image: nothing."""
-    name = Path(path).name
-    return next((name[-len(s) :] for s in IMAGES if name.lower().endswith(s)), "")
+    return Path(path).name.removeprefix(name_of(path))
 
 
 def name_of(path: str | Path) -> str:
     """File name without its image suffix: `Case00.nii.gz` -> `Case00`."""
-    return Path(path).name.removesuffix(suffix_of(path))
+    return stem_of(path, IMAGES)
 
 
 def read_channels(path: str | Path, spacing_mm: Vector | None = None, dtype=None) -> Volume:

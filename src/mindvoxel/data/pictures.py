@@ -8,13 +8,15 @@ import struct
 from pathlib import Path
 
 from mindvoxel.errors import InputError
+from mindvoxel.headers import require_utf8
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_PNG_ALPHA = {4, 6}  # colour types: grey with alpha, RGB with alpha
+_PNG_ALPHA = {4: 2, 6: 4}  # values a pixel of the colour types grey with alpha and RGB with alpha
 
 
 def check_picture(path: Path) -> None:
-    """Raise InputError where the picture is missing, cut short, or has an alpha channel."""
+    """Raise InputError where the picture is missing, cut short unseen by SimpleITK, or has an alpha channel."""
+    require_utf8(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     suffix = path.suffix.lower()
@@ -39,20 +41,20 @@ def grey_bmp(path: Path) -> bool:
     """Whether a BMP file holds grey values; SimpleITK gives three equal channels for these."""
     if path.suffix.lower() != ".bmp":
         return False
-    head = path.read_bytes()[:1078]
+    with path.open("rb") as file:
+        head = file.read(1078)
     offset, header_size, bits = (struct.unpack_from(f, head, at)[0] for f, at in (("<I", 10), ("<I", 14), ("<H", 28)))
     colours = head[14 + header_size : min(offset, 1078)]
     return bits == 8 and all(len(set(colours[i : i + 3])) == 1 for i in range(0, len(colours) - 3, 4))
 
 
 def _check_png(path: Path) -> None:
-    data = path.read_bytes()
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 33:
+    with path.open("rb") as file:
+        head = file.read(33)
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or len(head) < 33:
         raise InputError(f"{path}: not a PNG file; convert it")
-    if data.rstrip(b"\0")[-8:-4] != b"IEND" and b"IEND" not in data[-64:]:
-        raise InputError(f"{path}: truncated after {len(data)} bytes, its end is missing; copy it again")
-    if data[25] in _PNG_ALPHA:
-        refuse_alpha(path, 2 if data[25] == 4 else 4)
+    if head[25] in _PNG_ALPHA:
+        refuse_alpha(path, _PNG_ALPHA[head[25]])
 
 
 def _check_jpeg(path: Path) -> None:

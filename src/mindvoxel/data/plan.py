@@ -6,8 +6,7 @@ from pathlib import Path
 
 from mindvoxel.data.plan_check import SCHEMES as SCHEMES  # part of the plan's own vocabulary
 from mindvoxel.data.plan_check import VERSION, check_plan
-from mindvoxel.errors import InputError
-from mindvoxel.files import write_text
+from mindvoxel.files import read_json, write_text
 
 _CT_USES = ("mean", "sd", "percentile_00_5", "percentile_99_5")
 _ABSENT = "absent"
@@ -112,14 +111,7 @@ def write_plan(path: str | Path, plan: Plan) -> None:
 
 def read_plan(path: str | Path) -> Plan:
     """Read and check plan.json; raises InputError that names the key at fault."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such plan; write one with mindvoxel plan")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: no JSON ({error}); mend it, or write it anew with mindvoxel plan") from error
-    return plan_from_json(values, str(path))
+    return plan_from_json(read_json(path, "write a plan with mindvoxel plan"), str(path))
 
 
 def _laid_out(value, indent: str = "") -> str:

@@ -11,6 +11,9 @@ VERSION = 1
 SCHEMES = ("ct", "zscore", "zscore_mask", "rescale", "rgb", "none")
 PLANNERS = ("nnunet_v2", "nnunet_v1", "nvidia")
 LARGEST_LABEL = 32767
+LARGEST = 2**31 - 1  # of any whole number: what counts voxels or patches fits into int32
+SPACING_MM = (1e-6, 1e6)
+_FROM_1 = f"from 1 to {LARGEST}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # a configuration's name is a folder's, too
 
 Rule = tuple[str, Callable[[object], bool]]  # what a value must be, in words, and the test for it
@@ -21,7 +24,7 @@ def is_number(value) -> bool:
 
 
 def is_whole(value, low: int = 1) -> bool:
-    return type(value) is int and value >= low
+    return type(value) is int and low <= value <= LARGEST
 
 
 def _all(value, fits, counts: tuple[int, ...]) -> bool:
@@ -37,7 +40,7 @@ _NOT_BELOW_0: Rule = ("a number, 0 or more", lambda v: is_number(v) and v >= 0)
 _FLAG: Rule = ("true or false", lambda v: isinstance(v, bool))
 _TEXT: Rule = ("a text that is not empty", lambda v: isinstance(v, str) and v != "")
 _STAGES: Rule = (
-    "a list of stages, each 2 or 3 whole numbers from 1 on",
+    f"a list of stages, each 2 or 3 whole numbers {_FROM_1}",
     lambda v: isinstance(v, list) and len(v) > 0 and all(_all(stage, is_whole, (2, 3)) for stage in v),
 )
 PLAN: dict[str, Rule] = {
@@ -79,17 +82,17 @@ INTENSITY: dict[str, Rule] = {
     "percentile_99_5": _NUMBER,
 }
 CONFIGURATION: dict[str, Rule] = {
-    "patch_size": ("2 or 3 whole numbers from 1 on", lambda v: _all(v, is_whole, (2, 3))),
-    "batch_size": ("a whole number from 1 on", is_whole),
+    "patch_size": (f"2 or 3 whole numbers {_FROM_1}", lambda v: _all(v, is_whole, (2, 3))),
+    "batch_size": (f"a whole number {_FROM_1}", is_whole),
     "spacing_mm": (
-        "2 or 3 numbers above 0, or null",
-        lambda v: v is None or _all(v, lambda n: is_number(n) and n > 0, (2, 3)),
+        "2 or 3 numbers from 1e-6 to 1e6, or null",
+        lambda v: v is None or _all(v, lambda n: is_number(n) and SPACING_MM[0] <= n <= SPACING_MM[1], (2, 3)),
     ),
-    "median_shape": ("3 whole numbers from 1 on", lambda v: _all(v, is_whole, (3,))),
+    "median_shape": (f"3 whole numbers {_FROM_1}", lambda v: _all(v, is_whole, (3,))),
     "strides": _STAGES,
     "kernels": _STAGES,
     "filters": (
-        "a list of whole numbers from 1 on",
+        f"a list of whole numbers {_FROM_1}",
         lambda v: isinstance(v, list) and len(v) > 0 and all(map(is_whole, v)),
     ),
     "preprocessing": ("an object", lambda v: isinstance(v, dict)),

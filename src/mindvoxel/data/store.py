@@ -113,7 +113,8 @@ def list_cases(folder: str | Path) -> list[str]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; mindvoxel preprocess writes it")
-    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"*{SUFFIX}"))
+    # a name with a dot in front is a file that was not renamed yet, which glob does not leave out
+    return sorted(path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}"))
 
 
 def read_record(folder: str | Path, case: str) -> dict:

@@ -114,10 +114,18 @@ def _case_list_faults(dataset: Dataset) -> Iterator[Fault]:
     for name, count in Counter(case.case for case in dataset.cases).items():
         if count > 1:
             yield Fault(name, f"{count} cases have this name; give each its own")
+    yield from _file_faults(dataset)
+
+
+def _file_faults(dataset: Dataset) -> Iterator[Fault]:
+    """Files that stand for two things, or are not there."""
     users: dict[Path, str] = {}
     for case in dataset.cases:
-        for path in (*case.images, *([case.label] if case.label else [])):
+        own = Counter((*case.images, *([case.label] if case.label else [])))
+        for path, count in own.items():
             other = users.setdefault(path, case.case)
+            if count > 1:
+                yield Fault(case.case, f"{path}: stands for {count} of its files; give each channel and label its own")
             if other != case.case:
                 yield Fault(case.case, f"{path}: belongs to case {other} as well; give each case its own files")
     for case in dataset.test_cases:
@@ -131,6 +139,9 @@ def _declaration_faults(dataset: Dataset) -> Iterator[Fault]:
     for value in sorted(value for value, count in values.items() if count > 1):
         names = ", ".join(name for name, v in dataset.labels.items() if v == value)
         yield Fault(None, f"label value {value} is declared for {names}; give each name its own value")
+    for name, value in dataset.labels.items():
+        if value < 0:
+            yield Fault(None, f"label {name} has the value {value}; 0 for the background and above it are needed")
     if 0 not in values or len(values) < 2:
         yield Fault(
             None, f"label values {sorted(values)} are declared; 0, for the background, and at least one more are needed"

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mindvoxel.data.dataset import Case, Dataset, image_header, read_label
-from mindvoxel.data.images import is_picture, read_channels, suffix_of
+from mindvoxel.data.images import read_channels, suffix_of
+from mindvoxel.data.pictures import PICTURES
 from mindvoxel.datasets import csv_list, msd, nnunet_v2, promise12
 from mindvoxel.errors import InputError, naming
 from mindvoxel.files import replacing_folder
@@ -56,7 +57,7 @@ _TARGETS = {
         _numbered,
         lambda case: f"labelsTr/{case}",
         nnunet_v2.write_index,
-        taken=(".nii.gz", ".nrrd", ".mha", ".png", ".bmp", ".tif"),
+        taken=(".nii.gz", ".nrrd", ".mha", ".png", ".bmp"),  # of a TIFF it wants the spacing in a JSON
         keeps="pictures",
     ),
     "csv": _Layout(
@@ -124,8 +125,8 @@ class _Run:
     def __init__(self, dataset: Dataset, target: _Layout, root: Path, link: bool):
         self.dataset, self.target, self.root, self.link = dataset, target, root, link
         cases = (*dataset.cases, *dataset.test_cases)
-        self.num_files = _files_a_case(cases, len(dataset.channels), target)
         self.suffix = _common_suffix(cases, target)
+        self.num_files = _files_a_case(cases, len(dataset.channels), target, self.suffix)
         self.num_taken = self.num_written = 0
 
     def place_all(self, cases: tuple[Case, ...], test: bool, done: Callable[[], object]) -> tuple[Case, ...]:
@@ -184,15 +185,14 @@ class _Run:
         return path
 
 
-def _files_a_case(cases: tuple[Case, ...], num_channels: int, target: _Layout) -> int:
+def _files_a_case(cases: tuple[Case, ...], num_channels: int, target: _Layout, suffix: str | None) -> int:
     """How many image files a case has in the new layout."""
     if target.joined:
         return 1
     counts = {len(case.images) for case in cases}
     if len(counts) == 1 and target.keeps == "all":
         return counts.pop()
-    pictures = all(is_picture(path) for case in cases for path in case.images)
-    if counts == {1} and target.keeps == "pictures" and pictures:
+    if counts == {1} and target.keeps == "pictures" and suffix in PICTURES:
         return 1
     return num_channels
 

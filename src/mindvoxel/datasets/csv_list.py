@@ -7,6 +7,7 @@ found in a file proves nothing: a stray one would become a class.
 
 import csv
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from mindvoxel.data.dataset import Case, Dataset
@@ -45,15 +46,16 @@ def open_csv(path: str | Path, spacing_mm: Vector | None = None, check_files: bo
     if "channels" in values:
         channels = tuple(map(str, listing.entry(values, "channels", list, about)))
     else:
-        channels = _channels(cases[0], columns, spacing_mm)
+        channels = _channels(cases, columns, spacing_mm)
+    labels = listing.with_background(labels, about)
     return Dataset(
         str(values.get("name") or path.resolve().parent.name),
         channels,
-        listing.with_background(labels, about),
+        labels,
         labelled,
         tuple(case for case in cases if not case.label),
         spacing_mm,
-        _regions(values, about),
+        _regions(values, labels, about),
     )
 
 
@@ -86,33 +88,46 @@ def _case(path: Path, line: int, columns: list[str], row: list[str]) -> Case:
     return Case(row[0], tuple(path.parent / cell for cell in row[1:-1]), path.parent / row[-1] if row[-1] else None)
 
 
-def _channels(case: Case, columns: list[str], spacing_mm: Vector | None) -> tuple[str, ...]:
-    """The columns; one whose file holds several channels counts them: NAME_0, NAME_1, …"""
+def _channels(cases: tuple[Case, ...], columns: list[str], spacing_mm: Vector | None) -> tuple[str, ...]:
+    """The columns; one whose file holds several channels counts them: NAME_0, NAME_1, …
+
+    By the first case whose files can be read; whoever reads the others tells why they cannot be.
+    """
+    for case in cases:
+        with suppress(InputError):
+            counts = [read_information(file, spacing_mm).num_channels for file in case.images]
+            break
+    else:
+        return tuple(columns)
     names = []
-    for column, file in zip(columns, case.images, strict=True):
-        count = read_information(file, spacing_mm).num_channels
+    for column, count in zip(columns, counts, strict=True):
         names += [column] if count == 1 else [f"{column}_{k}" for k in range(count)]
     return tuple(names)
 
 
-def _regions(values: dict, where: Path) -> dict[str, tuple[int, ...]]:
+def _regions(values: dict, labels: dict[str, int], where: Path) -> dict[str, tuple[int, ...]]:
     if "regions" not in values:
         return {}
     regions = listing.entry(values, "regions", dict, where)
     if not all(isinstance(group, list) and group for group in regions.values()):
         raise InputError(f"{where}: a region needs a list of label values under 'regions', got {regions}")
-    return {n: tuple(listing.whole(v, f"a value of region {n}", where) for v in g) for n, g in regions.items()}
+    groups = {n: tuple(listing.whole(v, f"a value of region {n}", where) for v in g) for n, g in regions.items()}
+    for name, group in groups.items():
+        if not set(group) <= set(labels.values()):
+            raise InputError(f"{where}: region {name} has the values {group}; 'labels' must name all of them")
+    return groups
 
 
 def write_index(root: Path, dataset: Dataset) -> None:
     """root/cases.csv and cases.json for `dataset`, whose files lie below `root` already."""
     cases = (*dataset.cases, *dataset.test_cases)
     num_files = len(cases[0].images)
-    single = num_files == len(dataset.channels)
-    columns = dataset.channels if single else [f"image_{i}" for i in range(num_files)] if num_files > 1 else ["image"]
+    header = ["case", *dataset.channels, "label"]
+    if num_files != len(dataset.channels) or len(set(header)) < len(header) or not all(map(str.strip, header)):
+        header = ["case", *([f"image_{i}" for i in range(num_files)] if num_files > 1 else ["image"]), "label"]
     with replacing(root / FILE) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["case", *columns, "label"])
+        writer.writerow(header)
         for case in cases:
             files = [path.relative_to(root).as_posix() if path else "" for path in (*case.images, case.label)]
             writer.writerow([case.case, *files])

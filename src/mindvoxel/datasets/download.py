@@ -44,7 +44,7 @@ def download(number: int, output: str | Path, source: str | None = None, md5: st
 
     source: another address, or the archive on this machine.  md5: of that archive, where it is not the published one.
     What was fetched of an archive stays beside as TaskNN_NAME.tar.partial, and a further call goes on from there; a
-    whole TaskNN_NAME.tar is taken as it is.
+    whole TaskNN_NAME.tar that is there already is taken, and stays.
     Raises InputError for a source that cannot be used, WorkError where the network fails or the sum is wrong.
     """
     name = next(name for name in TASKS if name.startswith(f"Task{number:02d}_"))
@@ -66,18 +66,19 @@ def download(number: int, output: str | Path, source: str | None = None, md5: st
         raise InputError(f"{source}: neither a file nor an address with https:// or http://; name one of these")
     Path(output).mkdir(parents=True, exist_ok=True)
     archive = Path(output) / f"{name}.tar"
-    if not archive.is_file():
-        partial = archive.with_name(f"{archive.name}.partial")
-        fetch(source, partial)
-        try:
-            _require_md5(partial, md5)
-        except InputError as error:
-            partial.unlink()  # no further call could mend it
-            raise WorkError(f"{source}: what it sent has {str(error).partition(': ')[2]}") from error
-        partial.rename(archive)
-    _require_md5(archive, md5)
-    extract(archive, folder)
-    archive.unlink()
+    if archive.is_file():
+        _require_md5(archive, md5)
+        extract(archive, folder)
+        return folder
+    partial = archive.with_name(f"{archive.name}.partial")
+    fetch(source, partial)
+    try:
+        _require_md5(partial, md5)
+    except InputError as error:
+        partial.unlink()  # no further call could mend it
+        raise WorkError(f"{source}: what it sent has {str(error).partition(': ')[2]}") from error
+    extract(partial, folder)
+    partial.unlink()
     return folder
 
 

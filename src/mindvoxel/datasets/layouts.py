@@ -11,6 +11,7 @@ from mindvoxel.datasets.nnunet_v1 import open_nnunet_v1
 from mindvoxel.datasets.nnunet_v2 import open_nnunet_v2
 from mindvoxel.datasets.promise12 import open_promise12
 from mindvoxel.errors import InputError
+from mindvoxel.headers import require_utf8
 from mindvoxel.volume import Vector
 
 LAYOUTS = {
@@ -37,6 +38,9 @@ def open_dataset(
     if not path.exists():
         raise InputError(f"{path}: no such folder or CSV file; name the folder of a data set")
     dataset = LAYOUTS[_layout_of(path) if layout == "auto" else layout](path, spacing_mm, check_files)
+    for case in (*dataset.cases, *dataset.test_cases):
+        for named in (*case.images, *([case.label] if case.label else []), Path(case.case)):
+            require_utf8(named)
     both = {case.case for case in dataset.cases} & {case.case for case in dataset.test_cases}
     if both:
         raise InputError(f"{path}: case {min(both)} is a training case and a test case both; rename one of them")

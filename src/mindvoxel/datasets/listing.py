@@ -1,6 +1,5 @@
 """What the layouts share: a dataset.json read with care, paths that stay below their folder, files that are there."""
 
-import json
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -8,21 +7,9 @@ from pathlib import Path, PurePosixPath
 from mindvoxel.data.dataset import Case
 from mindvoxel.data.images import IMAGES
 from mindvoxel.errors import InputError
+from mindvoxel.files import read_json as read_json  # the first step of every layout
 
 _SHOWN = 5
-
-
-def read_json(path: Path) -> dict:
-    """A JSON object; raises InputError where the file is missing, no JSON, or something else."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not JSON in UTF-8 ({error}); write it anew") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}")
-    return values
 
 
 def entry(values: dict, key: str, kind: type, where: Path):
@@ -119,7 +106,7 @@ def image_entries(values: dict, where: Path, root: Path) -> tuple[list[tuple[Pat
             raise InputError(f"{where}: under 'training' an object with 'image' and 'label' is needed, got {pair!r}")
         training.append((below(root, pair["image"], where), below(root, pair["label"], where)))
     test = []
-    for item in values.get("test", []):
+    for item in entry({"test": [], **values}, "test", list, where):
         test.append(below(root, item.get("image") if isinstance(item, dict) else item, where))
     return training, test
 

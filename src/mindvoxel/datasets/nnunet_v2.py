@@ -45,8 +45,8 @@ def open_nnunet_v2(root: str | Path, spacing_mm: Vector | None = None, check_fil
     declared = values.get("numTraining", len(cases))
     if declared != len(cases):
         raise InputError(
-            f"{where}: numTraining is {declared}, and there are {len(cases)} training cases; add the missing ones, or "
-            "correct the number"
+            f"{where}: numTraining is {declared!r}, and there are {len(cases)} training cases; add the missing ones, "
+            "or correct the number"
         )
     if not cases and not test_cases:
         raise InputError(f"{root / 'imagesTr'}: no image in it; {_HINT}")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mindvoxel.data.dataset import Case, Dataset
+from mindvoxel.data.images import suffix_of
 from mindvoxel.errors import InputError
 from mindvoxel.volume import SUFFIXES, Vector, stem_of
 
@@ -41,15 +42,11 @@ def list_cases(
             raise InputError(f"{root / 'img'}: no image of case {stem}; add it, or take the name out of the split file")
         label = truths.get(stem + LABEL_SUFFIX)
         if labels and label is None:
-            label = root / "gt" / f"{stem}{LABEL_SUFFIX}{_suffix(images[stem])}"
+            label = root / "gt" / f"{stem}{LABEL_SUFFIX}{suffix_of(images[stem])}"
             if check_files:
                 raise InputError(f"{images[stem]}: has no label; {label} is needed")
         cases.append(Case(stem, (images[stem],), label))
     return cases
-
-
-def _suffix(path: Path) -> str:
-    return path.name.removeprefix(stem_of(path))
 
 
 def _files_by_stem(folder: Path) -> dict[str, Path]:
@@ -57,7 +54,7 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder}: no such folder; the PROMISE12 layout needs img/ and gt/ below the data path")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.name.endswith(SUFFIXES) and not path.name.startswith("."):
+        if path.name.lower().endswith(SUFFIXES) and not path.name.startswith("."):
             stem = stem_of(path)
             if stem in found:
                 raise InputError(f"{path}: {found[stem].name} is of the same case; keep one of the two")

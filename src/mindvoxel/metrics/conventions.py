@@ -16,6 +16,7 @@ from mindvoxel.metrics.report import Value, mask_of
 from mindvoxel.volume import Volume, check_same_grid
 
 BACKGROUND = "background"
+MLPERF_LABELS = {"kidney": 1, "tumour": 2}
 _SMOOTH = 1e-6
 _COUNTS = ("tp", "fp", "fn", "tn")
 
@@ -62,9 +63,9 @@ def labels_for(convention: str, labels: dict[str, Value]) -> dict[str, Value]:
         raise ValueError(f"the {convention} convention has no regions, got {', '.join(regions)}; leave them out")
     if convention == "nvidia":
         return {BACKGROUND: 0} | labels
-    if not set(labels.values()) <= {1, 2}:
-        raise ValueError(f"the mlperf convention is of classes 1 and 2 alone, got {sorted(labels.values())}")
-    return {"kidney": 1, "tumour": 2} if len(labels) < 2 else labels
+    if set(labels.values()) != {1, 2}:
+        raise ValueError(f"the mlperf convention is of classes 1 and 2, got {sorted(labels.values())}")
+    return labels
 
 
 def count_case(case: str, pred: Volume, truth: Volume, labels: dict[str, Value]) -> list[dict]:

@@ -147,18 +147,29 @@ def _farthest_mm(start: _Side, end: _Side, border_mm: np.ndarray, num_threads: i
     """
     outside = ~end.mask.ravel()[start.border_vox]
     known = float(border_mm[outside].max(initial=0))
-    inner_vox = np.flatnonzero(start.mask & ~start.border & ~end.mask)
-    if not len(inner_vox):
+    inner = start.mask & ~start.border & ~end.mask
+    occupied = _any_in_cell(inner)
+    cells = np.argwhere(occupied)
+    if not len(cells):
         return known
-    shape = tuple(n // _CELL + 1 for n in start.mask.shape)
-    position = np.unravel_index(inner_vox, start.mask.shape)
-    cell = np.ravel_multi_index([p // _CELL for p in position], shape)
-    occupied = np.zeros(np.prod(shape), bool)
-    occupied[cell] = True
-    cells = np.flatnonzero(occupied)
-    middles = np.stack(np.unravel_index(cells, shape), axis=1) * _CELL + (_CELL - 1) / 2
-    middle_mm = end.tree.query(middles * start.spacing_mm, workers=num_threads)[0]
+    middle_mm = end.tree.query((cells * _CELL + (_CELL - 1) / 2) * start.spacing_mm, workers=num_threads)[0]
     reach = float(np.linalg.norm((_CELL - 1) / 2 * start.spacing_mm)) + _ROUNDING_MM
-    occupied[cells] = middle_mm + reach > max(known, float(middle_mm.max()) - reach)
-    left = start.points_mm(inner_vox[occupied[cell]])
-    return max(known, float(end.tree.query(left, workers=num_threads)[0].max(initial=0)))
+    occupied[occupied] = middle_mm + reach > max(known, float(middle_mm.max()) - reach)
+    box = foreground_box(occupied)
+    left = inner[tuple(slice(part.start * _CELL, part.stop * _CELL) for part in box)]
+    chosen = np.kron(occupied[box], np.ones((_CELL,) * inner.ndim, bool))[tuple(map(slice, left.shape))]
+    first_vox = np.array([part.start * _CELL for part in box])
+    left_mm = (np.argwhere(left & chosen) + first_vox) * start.spacing_mm
+    return max(known, float(end.tree.query(left_mm, workers=num_threads)[0].max(initial=0)))
+
+
+def _any_in_cell(mask: np.ndarray) -> np.ndarray:
+    """For each cell of _CELL voxels along every axis, the last ones cut off by the edge, whether it has a voxel."""
+    for axis in range(mask.ndim):
+        along = mask.swapaxes(0, axis)
+        cells = along[::_CELL].copy()
+        for k in range(1, _CELL):
+            part = along[k::_CELL]
+            cells[: len(part)] |= part
+        mask = cells.swapaxes(0, axis)
+    return mask

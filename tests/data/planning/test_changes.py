@@ -78,12 +78,27 @@ def test_nvidias_padded_data_depend_on_the_patch(made_up):
     ("name", "changes", "words"),
     [
         ("3d", {"batch_size": 2}, "--configuration 3d is not in the plan; choose one of 2d, 3d_fullres"),
-        ("2d", {"batch_size": 0}, "batch_size must be a whole number from 1 on"),
-        ("2d", {"patch_size": (64, 64, 64)}, "--patch_size must be 2 values above 0 for 2d, got 64,64,64"),
-        ("2d", {"patch_size": (0, 64)}, "--patch_size must be 2 values above 0"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0)}, "--spacing_mm must be 3 values above 0"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0, float("nan"))}, "--spacing_mm must be 3 values above 0"),
-        ("3d_fullres", {"spacing_mm": (1.0, 1.0, float("inf"))}, "--spacing_mm must be 3 values above 0"),
+        ("2d", {"batch_size": 0}, "batch_size must be a whole number from 1 to 2147483647"),
+        ("2d", {"patch_size": (64, 64, 64)}, "--patch_size must be 2 values from 1 to 2147483647 for 2d, got 64,64,64"),
+        ("2d", {"patch_size": (0, 64)}, "--patch_size must be 2 values from 1"),
+        ("2d", {"batch_size": 10**30}, "batch_size must be a whole number from 1 to 2147483647"),
+        ("2d", {"patch_size": (10**400, 64)}, "--patch_size must be 2 values from 1"),
+        ("3d_fullres", {"spacing_mm": (1e-320, 1.0, 1.0)}, "--spacing_mm must be 3 values from 1e-06"),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0)},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0, float("nan"))},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
+        (
+            "3d_fullres",
+            {"spacing_mm": (1.0, 1.0, float("inf"))},
+            "--spacing_mm must be 3 values from 1e-06 to 1000000.0",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(plan, name, changes, words):

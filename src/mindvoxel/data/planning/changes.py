@@ -1,11 +1,11 @@
 """Changes to a plan, with all that must follow from them (what change_bs.py does in the UNet++ flow, and more)."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 from mindvoxel.data.plan import Configuration, Plan, plan_from_json, plan_to_json
+from mindvoxel.data.plan_check import LARGEST, SPACING_MM
 from mindvoxel.data.planning import SYSTEMS, nvidia, sizing, topology
 from mindvoxel.data.planning.nnunet import BASE_FILTERS
 from mindvoxel.data.planning.topology import Derive, Topology, filters
@@ -29,23 +29,24 @@ def change_plan(plan: Plan, configuration: str, **changes) -> Plan:
         raise InputError(f"--configuration {configuration} is not in the plan; choose one of {known}")
     old = plan.configurations[configuration]
     new = replace(old, **changes)
-    _check_lengths(old, new, configuration)
+    _check_values(old, new, configuration)
     if {"patch_size", "spacing_mm"} & changes.keys():
         new = _rederived(plan.planner, old, new, configuration)
     changed = replace(plan, configurations=plan.configurations | {configuration: new})
     return plan_from_json(plan_to_json(changed), "plan")
 
 
-def _check_lengths(old: Configuration, new: Configuration, name: str) -> None:
-    for key in ("patch_size", "spacing_mm"):
+def _check_values(old: Configuration, new: Configuration, name: str) -> None:
+    """Before a network is derived from them; plan_check looks at the rest, and at what was derived."""
+    for key, (low, high) in {"patch_size": (1, LARGEST), "spacing_mm": SPACING_MM}.items():
         value = getattr(new, key)
         if value is None:
             continue
         if getattr(old, key) is None:
             raise InputError(f"--{key} cannot be set: {name} of this planner does not resample")
-        if len(value) != old.dim or not all(0 < n < math.inf for n in value):
+        if len(value) != old.dim or not all(low <= n <= high for n in value):
             shown = ",".join(map(str, value))
-            raise InputError(f"--{key} must be {old.dim} values above 0 for {name}, got {shown}")
+            raise InputError(f"--{key} must be {old.dim} values from {low} to {high} for {name}, got {shown}")
 
 
 def _rederived(planner: str, old: Configuration, new: Configuration, name: str) -> Configuration:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mindvoxel.data.fingerprint import Fingerprint
-from mindvoxel.data.planning.topology import MIN_EDGE, Topology
+from mindvoxel.data.planning.topology import Topology
 from mindvoxel.errors import InputError
 
 ANISOTROPY = 3  # an axis this many times coarser than the next is another kind of axis
@@ -87,7 +87,7 @@ def shrink_to_fit(
 
 def _less(patch_size: tuple[int, ...], axis: int, step: int) -> tuple[int, ...]:
     shorter = tuple(n - step if i == axis else n for i, n in enumerate(patch_size))
-    if shorter[axis] < MIN_EDGE:
+    if shorter[axis] < 1:
         raise _too_little_memory(patch_size)
     return shorter
 
