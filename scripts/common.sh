@@ -79,3 +79,17 @@ msrun_train() {
   if [ "$status" -ne 0 ]; then grep -h '^error:' "$logs"/worker_*.log | sort -u; fi
   return "$status"
 }
+
+# Whether the model trains on preprocessed cases, of which DIM and FOLD say which; else on scans that a CSV lists.
+is_planned() { grep -q '^KIND = "planned"' "$ROOT/$MODEL/config.py"; }
+
+# data_flags DATA_PATH SPLIT [FLAGS…], or DATA_PATH DIM FOLD [FLAGS…]: sets FLAGS to what the entry point is given
+# shellcheck disable=SC2034 # the launchers use FLAGS
+data_flags() {
+  if is_planned; then
+    [ "$#" -ge 3 ] || die "MODEL=$MODEL trains on preprocessed cases: after DATA_PATH, DIM (2 or 3) and FOLD are needed"
+    FLAGS=(--data_path "$1" --dim "$2" --fold "$3" "${@:4}")
+  else
+    FLAGS=(--data_path "$1" --train_split_file_path "$2" "${@:3}")
+  fi
+}

@@ -9,9 +9,9 @@ table=$1 num=$2
 [ -f "$table" ] || die "$table: no such rank table; scripts/hccl.json is an example"
 [[ $num =~ ^[1-9][0-9]*$ ]] || die "DEVICE_NUM must be a whole number above 0, got $num"
 target=${DEVICE_TARGET:-Ascend}
+data_flags "${@:3}"
+FLAGS=(--device_target "$target" "${FLAGS[@]}")
 new_output train
-flags=(--device_target "$target" --data_path "$3" --train_split_file_path "$4")
-shift 4
 
 # the device of each rank, from the table: "device_id" of rank 0, 1, …
 devices_of() {
@@ -50,10 +50,10 @@ by_rank_table() {
 }
 
 if [ "$target" = CPU ]; then
-  logged "$OUTPUT/screen.log" msrun_train "$OUTPUT/ranks" "$num" "${flags[@]}" "$@"
+  logged "$OUTPUT/screen.log" msrun_train "$OUTPUT/ranks" "$num" "${FLAGS[@]}"
 else
   cards=$(devices_of) || exit 2
   export HCCL_CONNECT_TIMEOUT=${HCCL_CONNECT_TIMEOUT:-600} # the first compilation takes minutes
   export HCCL_EXEC_TIMEOUT=${HCCL_EXEC_TIMEOUT:-86400}     # the others wait while rank 0 validates
-  logged "$OUTPUT/screen.log" by_rank_table "$cards" "${flags[@]}" "$@"
+  logged "$OUTPUT/screen.log" by_rank_table "$cards" "${FLAGS[@]}"
 fi

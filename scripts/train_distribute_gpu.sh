@@ -10,15 +10,15 @@ num=$1 visible=$2
 IFS=, read -ra cards <<<"$visible"
 [ "${#cards[@]}" -eq "$num" ] || die "DEVICE_NUM is $num, but VISIBLE_DEVICES names ${#cards[@]} cards"
 target=${DEVICE_TARGET:-GPU}
+data_flags "${@:3}"
+FLAGS=(--device_target "$target" "${FLAGS[@]}")
 new_output train
-flags=(--device_target "$target" --data_path "$3" --train_split_file_path "$4")
-shift 4
 if [ "$target" = CPU ]; then
-  logged "$OUTPUT/screen.log" msrun_train "$OUTPUT/ranks" "$num" "${flags[@]}" "$@"
+  logged "$OUTPUT/screen.log" msrun_train "$OUTPUT/ranks" "$num" "${FLAGS[@]}"
 else
   command -v mpirun >/dev/null || die "mpirun is not there; install Open MPI 4"
   export CUDA_VISIBLE_DEVICES=$visible
   logged "$OUTPUT/screen.log" mpirun --allow-run-as-root -n "$num" --output-filename "$OUTPUT/ranks" \
     --merge-stderr-to-stdout "$PYTHON" "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" \
-    --output_path "$OUTPUT" "${flags[@]}" "$@"
+    --output_path "$OUTPUT" "${FLAGS[@]}"
 fi

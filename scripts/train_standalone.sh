@@ -4,9 +4,9 @@
 . "$(dirname "$0")/common.sh"
 usage "$(basename "$0")" "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" "$#" 3
 choose_model
+device_id=$1
+data_flags "${@:2}"
 new_output train
-device_id=$1 data=$2 split=$3
-shift 3
 logged "$OUTPUT/screen.log" "$PYTHON" "$ROOT/train.py" --model "$MODEL" \
   --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id" \
-  --data_path "$data" --train_split_file_path "$split" --output_path "$OUTPUT" "$@"
+  --output_path "$OUTPUT" "${FLAGS[@]}"

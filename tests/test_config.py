@@ -7,6 +7,7 @@ import pytest
 
 from mindvoxel import config
 from mindvoxel.cli import common
+from mindvoxel.config import scans
 from mindvoxel.errors import InputError
 from mindvoxel.zoo import model_names
 
@@ -48,6 +49,8 @@ def test_every_key_has_a_help_text_and_a_flag_of_its_own(model):
     assert len(set(leaves)) == len(leaves)
     taken = {"model", "recipe", "data_path", "train_split_file_path", "eval_split_file_path", "output_path"}
     taken |= {"ckpt_path", "resume", "run_distribute", "device_num", "device_target", "device_id", "help"}
+    taken |= {"dim", "configuration", "fold", "continue_training", "extend_epochs", "validation_only", "init_from"}
+    taken |= {"deterministic", "benchmark", "bench_steps", "bench_warmup_steps", "other_use"}
     assert not taken & set(leaves)
 
 
@@ -124,9 +127,9 @@ def test_a_missing_key_is_refused_with_its_meaning(recipe):
         config.check_recipe(recipe)
 
 
-@pytest.mark.parametrize("key", sorted(config.CHOICES))
+@pytest.mark.parametrize("key", sorted(scans.CHOICES))
 def test_a_wrong_choice_is_refused_with_the_right_ones(recipe, key):
-    with pytest.raises(InputError, match=rf"{key} must be one of {', '.join(config.CHOICES[key])}, got 'nonsense'"):
+    with pytest.raises(InputError, match=rf"{key} must be one of {', '.join(scans.CHOICES[key])}, got 'nonsense'"):
         config.override(recipe, {key: "nonsense"})
 
 
@@ -236,8 +239,10 @@ def test_the_help_names_every_value_with_its_recipe_default(model):
     recipe = config.load_recipe(model)
     common.add_recipe_flags(parser, recipe, tuple({key.split(".")[0] for key in config.flatten(recipe)}))
     text = " ".join(parser.format_help().split())
-    assert "--learning_rate VALUE Adam's learning rate after warm-up (recipe: 0.001)" in text
-    assert all(f"--{key.split('.')[1]} VALUE" in text for key in config.flatten(recipe))
+    texts = config.describe(model)
+    for key, value in config.flatten(recipe).items():
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        assert f"--{key.split('.')[1]} VALUE {texts[key]} (recipe: {shown or 'none'})" in text
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones():

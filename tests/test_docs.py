@@ -11,12 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .unet3d.conftest import write_folder
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [("README.md", "README_CN.md"), ("vnet/README.md", "vnet/README_CN.md")]
+PAGES = [(f"{folder}README.md", f"{folder}README_CN.md") for folder in ("", "vnet/", "unet3d/")]
 PAGES += [(f"docs/en/{page.name}", f"docs/zh/{page.name}") for page in sorted((ROOT / "docs" / "en").iterdir())]
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
 TINY += " --batch_size 1"
+TINY_UNET = "--recipe small --first_filters 2 --epochs 1 --steps_per_epoch 2 --batch_size 2 --val_steps 1"
+TINY_UNET += " --bench_steps 2 --bench_warmup_steps 1"
 
 
 def text(page: str) -> str:
@@ -34,23 +38,25 @@ def workspace(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkout")
     for path in ROOT.iterdir():
-        if path.name not in {"vnet", "results", ".git"}:
+        if path.name not in {"vnet", "unet3d", "results", ".git"}:
             (folder / path.name).symlink_to(path)
-    (folder / "vnet").mkdir()
-    for path in (ROOT / "vnet").iterdir():
-        (folder / "vnet" / path.name).symlink_to(path)
+    for model in ("vnet", "unet3d"):
+        (folder / model).mkdir()
+        for path in (ROOT / model).iterdir():
+            (folder / model / path.name).symlink_to(path)
+    write_folder(folder / "Task04_Hippocampus")
     write_phantom(folder / "promise12", num_cases=50, size_scale=0.2)
     (folder / "prostate_t2").symlink_to(folder / "promise12")
     return folder
 
 
-def run(block: str, workspace: Path) -> str:
+def run(block: str, workspace: Path, tiny: str = TINY) -> str:
     """A block as one bash script on the CPU; `python` is the one that runs the tests."""
     lines = []
     for line in block.splitlines():
         trains = re.search(r"train\w*\.(sh|py)|DATA=\S+ bash scripts/quickstart", line)
         if trains and "--resume" not in line:
-            line += " " + TINY
+            line += " " + tiny
         lines.append(line.replace("--epochs 501", "--epochs 2"))
     environment = dict(os.environ) | {"DEVICE_TARGET": "CPU"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -109,6 +115,17 @@ def test_v_net_s_commands_then_python_on_what_they_made(workspace):
     (workspace / "snippet.py").write_text(blocks("README.md", "python")[0])
     run("python snippet.py", workspace)
     assert (workspace / "Case00.nii.gz").is_file()
+
+
+def test_the_u_net_s_commands(workspace):
+    for block in blocks("unet3d/README.md", "bash"):
+        run(block, workspace, TINY_UNET)
+    folder = workspace / "results" / "hippocampus"
+    assert (folder / "unet3d.onnx").is_file()
+    assert {"validation", "eval-best", "best.ckpt", "plan.json"} <= {path.name for path in folder.iterdir()}
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
+    assert "throughput_train" in (workspace / "results" / "speed" / "train.log").read_text()
+    assert list((workspace / "results" / "profile" / "profile").iterdir())
 
 
 def test_the_conversions_of_the_page_on_data_sets(workspace):
@@ -173,5 +190,7 @@ def test_the_commands_and_python_of_a_page_in_their_order(name, data_set):
 def test_published_recipes_table_names_every_recipe():
     from mindvoxel.config import recipe_names
 
-    for page in ("vnet/README.md", "vnet/README_CN.md"):
-        assert set(re.findall(r"^\| `(\w+)` \|", text(page), re.MULTILINE)) == set(recipe_names("vnet"))
+    for model in ("vnet", "unet3d"):
+        for page in (f"{model}/README.md", f"{model}/README_CN.md"):
+            table = text(page).split("`--recipe`")[1].split("\n\n")[0]
+            assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(recipe_names(model))

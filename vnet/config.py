@@ -6,9 +6,11 @@ expect: 0.856 to 0.857 mean Dice is published for the zoo (vnet/README.md); not 
 
 from easydict import EasyDict
 
-from mindvoxel.config import SHARE_BELOW_1, base_config, each, whole
+from mindvoxel.config.rules import SHARE_BELOW_1, each, whole
+from mindvoxel.config.scans import base_config
 from mindvoxel.errors import InputError
 
+KIND = "scans"
 HELP = {
     "network.width": "channels of the first stage; each stage doubles them",
     "network.down_convs": "convolutions of each stage on the way down; their number is the depth",

@@ -189,3 +189,10 @@ def stem_of(path: str | Path, suffixes: tuple[str, ...] = SUFFIXES) -> str:
     name = Path(path).name
     suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
     return name[: len(name) - len(suffix)]
+
+
+def single_file_suffix(path: str | Path) -> str:
+    """The type of an image to write beside one like `path`, in one file: MetaImage's pair of header and data becomes
+    .mha, and what is no volume, such as a picture, .nii.gz."""
+    suffix = next((s for s in SUFFIXES if Path(path).name.lower().endswith(s)), ".nii.gz")
+    return ".mha" if suffix == ".mhd" else suffix

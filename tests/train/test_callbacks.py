@@ -52,6 +52,20 @@ def test_last_is_written_each_interval_and_at_the_end(save):
     assert set(written) == {"last.ckpt"}
 
 
+def test_best_follows_the_figure_that_is_named_and_every_third_is_kept(cpu, tmp_path):
+    from mindvoxel.train.loop import State
+
+    written = []
+    named = {"score": "val_patch_dice_ema", "keep_interval": 3}
+    callback = Save(tmp_path, 1, 4, State(), lambda path: written.append(path.name), **named)
+    for epoch, score in [(1, 0.5), (2, 0.4), (3, 0.6), (4, 0.1)]:
+        callback(figures(epoch, val_patch_dice_ema=score, val_dice=epoch))
+    assert written == ["best.ckpt", *["last.ckpt"] * 2, "best.ckpt", "last.ckpt", "epoch_3.ckpt", "last.ckpt"]
+    written.clear()
+    Save(tmp_path, 1, 4, State(), lambda path: written.append(path.name), score=None)(figures(1, val_dice=1.0))
+    assert written == ["last.ckpt"]
+
+
 def test_a_score_that_cannot_be_had_still_leaves_a_best_checkpoint(save):
     callback, written, _ = save
     callback(figures(1, val_dice=float("nan")))

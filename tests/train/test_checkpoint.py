@@ -99,3 +99,23 @@ def test_nothing_half_written_where_the_folder_is_gone(saved, tmp_path):
     with pytest.raises(FileNotFoundError):
         checkpoint.save(tmp_path / "gone" / "last.ckpt", network, {})
     assert not list(tmp_path.glob("**/.partial*"))
+
+
+def test_what_fits_is_loaded_and_the_rest_is_told(build, saved):
+    from mindvoxel.train import checkpoint
+
+    path, network, _ = saved
+    _, values = checkpoint.load(path)
+    wide, _ = build(width=4)
+    lines = checkpoint.load_matching(network, values, path)
+    assert lines == [
+        f"{path}: {len(list(network.get_parameters()))} parameters loaded, 0 mismatched, 0 absent, 0 skipped"
+    ]
+    values["another"] = values.pop("in_block.conv.weight")
+    head, titles, *rows = checkpoint.load_matching(wide, values, path)
+    assert "1 absent, 1 skipped" in head
+    assert titles.split() == ["parameter", "checkpoint", "network"]
+    told = {tuple(row.split()[:2]) for row in rows}
+    assert {("absent", "in_block.conv.weight"), ("skipped", "another")} <= told
+    with pytest.raises(InputError, match="none of its 1 parameters fits"):
+        checkpoint.load_matching(wide, {"another": values["another"]}, path)

@@ -37,14 +37,14 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
         )
     devices.prepare(args.device_target, args.device_id)
     set_up()
-    from mindvoxel.cli.networks import network_of
+    from mindvoxel.cli.networks import network_of, window_of
     from mindvoxel.nn.exporting import exportable
     from mindvoxel.train.exporter import export_checked
 
     with exportable():
-        network, recipe, _ = network_of(args.ckpt_file, args.model)
+        network, recipe, meta = network_of(args.ckpt_file, chosen)
     common.new_folder(Path(args.file_name).resolve().parent)
-    shape = (args.batch_size, 1, *recipe.data.patch_size)
+    shape = (args.batch_size, *window_of(recipe, meta, args.ckpt_file))
     with naming(args.file_name):
         path, difference = export_checked(network, shape, Path(args.file_name), args.file_format)
     checked = "not run, no other runtime reads it" if difference is None else f"largest difference {difference:.2g}"

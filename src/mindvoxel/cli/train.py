@@ -13,14 +13,13 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import prepare_cases, scorer
-from mindvoxel.data.prepare import Prepared
-from mindvoxel.data.splits import read_split
-from mindvoxel.datasets import promise12
+from mindvoxel.cli.kinds import kind_of
 from mindvoxel.errors import InputError, naming
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER, add_file, set_up
 from mindvoxel.train import device as devices
+
+SECTIONS = ("network", "loss", "data", "optim", "train", "device", "eval")
 
 
 def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
@@ -29,13 +28,8 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     chosen = common.choose_model(argv, model, parser)
     names = ", ".join(config.recipe_names(chosen))
     parser.add_argument("--recipe", default="default", help=f"one of {names}")
-    parser.add_argument("--data_path", help="folder with img/ and gt/ (PROMISE12 layout)")
-    parser.add_argument("--train_split_file_path", help="CSV of training images, one file name a line")
-    parser.add_argument(
-        "--eval_split_file_path", help="CSV of validation images, or none; without it val.csv beside the training CSV"
-    )
+    kind_of(chosen).add_train_flags(parser)
     parser.add_argument("--output_path", help="folder of the run; without it results/MODEL-DATE-TIME")
-    parser.add_argument("--ckpt_path", help="start from the weights of this checkpoint")
     parser.add_argument("--resume", metavar="RUN", help="folder of a run to go on with, exactly as if uninterrupted")
     together = "one process of several, as the launchers start them: scripts/train_distribute.sh"
     parser.add_argument("--run_distribute", nargs="?", type=common.boolean, const=True, default=False, help=together)
@@ -43,8 +37,10 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     common.add_device_flags(parser)
     known, _ = parser.parse_known_args([w for w in argv if w not in {"-h", "--help"}])
     recipe = config.load_recipe(chosen, known.recipe)
-    common.add_recipe_flags(parser, recipe, ("network", "data", "optim", "train", "device", "eval"))
+    common.add_recipe_flags(parser, recipe, SECTIONS)
     args = parser.parse_args(argv)
+    args.model = chosen
+    kind_of(chosen).settle(args)
     return args, config.override(recipe, common.overrides(args, recipe))
 
 
@@ -64,26 +60,29 @@ def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
 
 def train(argv: Sequence[str], model: str | None = None) -> None:
     args, recipe = parse(argv, model)
-    device = devices.prepare(args.device_target, args.device_id, distributed=args.run_distribute)
+    device = devices.prepare(
+        args.device_target, args.device_id, distributed=args.run_distribute, deterministic=args.deterministic
+    )
     if args.run_distribute and device.num_ranks != args.device_num:
         raise InputError(f"--device_num {args.device_num}, but the launcher started {device.num_ranks} processes")
     set_up(device.is_main)
     meta, values = _resumed(args, recipe)
     recipe = config.override(recipe, {}) if meta is None else meta["recipe"]
-    paths = _paths(args, meta)
+    paths = kind_of(recipe.model).data_paths(args, meta["paths"] if meta else {})
+    paths["output_path"] = _output_path(args)
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
     devices.set_cpu_precision(device.target, recipe.device.cpu_precision)
-    _run(recipe, device, paths, folder, meta, values, args.ckpt_path)
+    _run(kind_of(recipe.model).TrainJob(args, recipe, paths, device, meta), folder, meta, values)
 
 
 def _resumed(args: Namespace, recipe: EasyDict) -> tuple[dict | None, dict | None]:
     """`meta` and parameters of the run to go on with; the command line's overrides win over its recipe."""
     if args.resume is None:
         return None, None
-    for name, idle in (("ckpt_path", None), ("recipe", "default"), ("output_path", None)):
-        if getattr(args, name) not in (idle, args.resume):
+    for name, idle in (("ckpt_path", None), ("init_from", None), ("recipe", "default"), ("output_path", None)):
+        if getattr(args, name, idle) not in (idle, args.resume):
             raise InputError(f"--{name} has no place beside --resume {args.resume}, which goes on where it is; drop it")
     from mindvoxel.train import checkpoint
 
@@ -93,80 +92,49 @@ def _resumed(args: Namespace, recipe: EasyDict) -> tuple[dict | None, dict | Non
         raise InputError(f"{path}: a checkpoint of {meta['model']}, not of {recipe.model}; give its own --model")
     stored = config.from_json(json.dumps(meta["recipe"]))
     changed = common.overrides(args, stored)
+    if args.extend_epochs:
+        changed["train.epochs"] = stored.train.epochs + args.extend_epochs
     meta["recipe"] = config.override(stored, changed)
     for key, value in changed.items():
         LOGGER.info("resumed with another %s: %s", key, value)
     return meta, values
 
 
-def _paths(args: Namespace, meta: dict | None) -> dict[str, str | None]:
-    """Where the data and the run lie, as absolute paths; a resumed run remembers them."""
-    paths = dict(meta["paths"]) if meta else {}
-    for name in ("data_path", "train_split_file_path", "eval_split_file_path"):
-        given = getattr(args, name)
-        if given is not None:
-            paths[name] = str(Path(given).resolve()) if given != "none" else None
-    for name in ("data_path", "train_split_file_path"):
-        if not paths.get(name):
-            raise InputError(f"--{name} is needed")
-    if "eval_split_file_path" not in paths:
-        beside = Path(paths["train_split_file_path"]).with_name("val.csv")
-        paths["eval_split_file_path"] = str(beside) if beside.is_file() else None
+def _output_path(args: Namespace) -> str:
     folder = args.resume or args.output_path or f"results/{args.model}-{time.strftime('%Y%m%d-%H%M%S')}"
     if args.resume is None and (Path(folder) / "last.ckpt").exists():
         raise InputError(
             f"{folder}: holds a run already; go on with --resume {folder}, or choose another --output_path"
         )
-    paths["output_path"] = str(Path(folder).resolve())
-    return paths
+    return str(Path(folder).resolve())
 
 
-def _run(recipe: EasyDict, device, paths: dict, folder: Path, meta, values, ckpt_path) -> None:
-    """Build everything from the recipe, in the order data, network, callbacks, and train."""
-    from mindvoxel.train import builder
-    from mindvoxel.train.callbacks import Report, Save, Validate
+def _run(job, folder: Path, meta, values) -> None:
+    """Build everything from the recipe, in the order network, state, callbacks, and train."""
+    from mindvoxel.train.callbacks import Report
 
-    validation = []
-    if paths["eval_split_file_path"] is None:
-        LOGGER.info("no validation: no --eval_split_file_path, and no val.csv beside the training CSV")
-    elif device.is_main:
-        names = read_split(paths["eval_split_file_path"])
-        validation = promise12.list_cases(paths["data_path"], names)
-    training = promise12.list_cases(paths["data_path"], read_split(paths["train_split_file_path"]))
-    cases = prepare_cases(training, recipe, "preparing training cases")
-    validation = prepare_cases(validation, recipe, "preparing validation cases")
-    _tell_oddities(cases, validation)
-    parts = builder.build(recipe, cases, device)
-    if meta is not None:
-        builder.restore(parts, meta, values, paths["output_path"])
-    elif ckpt_path is not None:
-        builder.start_from(parts.network, ckpt_path)
-    callbacks = []
-    if device.is_main:
-        record = {"model": recipe.model, "recipe": recipe, "paths": paths}
-        if validation:
-            score = scorer(parts.network, validation, recipe)
-            callbacks.append(Validate(recipe.train.eval_interval, recipe.train.epochs, score))
-        state = parts.trainer.state
+    recipe, parts = job.recipe, job.build()
+    if meta is None:
+        job.start(parts)
+    else:
+        job.restore(parts, meta, values)
+    if job.measure(parts, folder):
+        return
+    callbacks, state = [], parts.trainer.state
+    if job.device.is_main:
         # a line too many in the log is dropped by a resumed run, a missing one could not be made up
-        callbacks.append(Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch))
-        callbacks.append(Save(folder, recipe.train.save_interval, recipe.train.epochs, state, parts.writer(record)))
-        write_text(folder / "recipe.json", json.dumps(record, indent=1) + "\n")
+        report = Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch)
+        validations, savers = job.callbacks(parts, folder)
+        callbacks = [*validations, report, *savers]
+        write_text(folder / "recipe.json", json.dumps(job.record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
-    LOGGER.info("compiling the network, which can take a minute or more")
+    epochs = state.epoch if job.only_finishes else recipe.train.epochs
+    if state.epoch < epochs:
+        LOGGER.info("compiling the network, which can take a minute or more")
     with naming(folder):
-        parts.trainer.run(recipe.train.epochs, callbacks)
-    LOGGER.info("done: %s", json.dumps({"run": str(folder), **_result(parts.trainer.state)}))
-
-
-def _tell_oddities(cases: list[Prepared], validation: list[Prepared]) -> None:
-    """What may be meant, and spoils a result where it is not."""
-    empty = [case.case for case in cases if not case.label.any()]
-    if empty:
-        LOGGER.info("no foreground in the training label of %s; nothing is learnt from it alone", ", ".join(empty))
-    shared = sorted({case.case for case in cases} & {case.case for case in validation})
-    if shared:
-        LOGGER.info("in training and validation both, so that its score proves little: %s", ", ".join(shared))
+        parts.trainer.run(epochs, callbacks)
+        found = job.finish(parts, folder)
+    LOGGER.info("done: %s", json.dumps({"run": str(folder), **_result(state), **found}))
 
 
 def _result(state) -> dict:

@@ -33,13 +33,13 @@ class Parts:
     network: nn.Cell
     optimizer: nn.Optimizer
     trainer: Trainer
+    batch_size: int
 
     def writer(self, record: dict) -> Callable[[Path], None]:
         """write(path): the checkpoint of this moment, with `record` and the state in its meta data."""
 
         def write(path: Path) -> None:
-            cases = [case.case for case in self.trainer.loader.cases]
-            meta = record | {"cases": cases, "state": asdict(self.trainer.state)}
+            meta = record | {"cases": self.trainer.loader.names, "state": asdict(self.trainer.state)}
             checkpoint.save(path, self.network, meta, self.optimizer)
 
         return write
@@ -49,17 +49,22 @@ class Parts:
         size = sum(p.size for p in self.network.trainable_params())
         loader, train = self.trainer.loader, self.recipe.train
         return (
-            f"{self.recipe.model}, {size:,} parameters, {len(loader.cases)} cases, {loader.num_batches} steps an epoch "
-            f"of batch {train.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
+            f"{self.recipe.model}, {size:,} parameters, {len(loader.names)} cases, {loader.num_batches} steps an epoch "
+            f"of batch {self.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
             f"{train.epochs}, {train.amp_level}"
         )
+
+
+def seed_everything(seed: int) -> None:
+    """The same initial weights on every rank."""
+    ms.set_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - MindSpore's initialisers draw from NumPy's global generator
 
 
 def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
     """Everything from the recipe and the training cases, at step 0."""
     train = recipe.train
-    ms.set_seed(train.seed)  # the same initial weights on every rank
-    np.random.seed(train.seed)  # noqa: NPY002 - MindSpore's initialisers draw from NumPy's global generator
+    seed_everything(train.seed)
     network = build_network(recipe.model, **recipe.network)
     data = recipe.data
     transforms = augmentations(tuple(data.patch_size), tuple(data.spacing_mm), data.augment, data.foreground_fraction)
@@ -87,24 +92,27 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
     step = TrainStep(network, ForegroundDiceLoss(), optimizer, device.num_ranks)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
     trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
-    return Parts(recipe, network, optimizer, trainer)
+    return Parts(recipe, network, optimizer, trainer, train.batch_size)
 
 
-def restore(parts: Parts, meta: dict, values: dict, path: str) -> None:
-    """Weights, optimiser and state of a checkpoint, so that the run goes on as if it had not stopped."""
+def restore(parts: Parts, meta: dict, values: dict, path: str, *, finished: bool = False) -> None:
+    """Weights, optimiser and state of a checkpoint, so that the run goes on as if it had not stopped.
+
+    finished: a run whose epochs are done is welcome, too, for what comes after them.
+    """
     checkpoint.load_network(parts.network, values, path)
     checkpoint.load_optimizer(parts.optimizer, parts.network, values, path)
     state, loader, fresh = dict(meta["state"]), parts.trainer.loader, parts.trainer.state.scale
     scale = LossScale(**state.pop("scale"))
     if not (fresh.dynamic and scale.dynamic):  # another precision or loss scale than before
         scale = fresh
-    if meta["cases"] != [case.case for case in loader.cases] or state["step"] != state["epoch"] * loader.num_batches:
+    if meta["cases"] != loader.names or state["step"] != state["epoch"] * loader.num_batches:
         raise InputError(
             f"{path}: {state['step']} steps in {state['epoch']} epochs of {len(meta['cases'])} cases, but this run has "
-            f"{loader.num_batches} an epoch of {len(loader.cases)} cases; resume with the same cases, batch size, "
+            f"{loader.num_batches} an epoch of {len(loader.names)} cases; resume with the same cases, batch size, "
             "repeats and devices"
         )
-    if state["epoch"] >= parts.recipe.train.epochs:
+    if state["epoch"] >= parts.recipe.train.epochs and not finished:
         raise InputError(
             f"{path}: its {state['epoch']} epochs are done; give a larger --epochs to go on, or use its checkpoints"
         )

@@ -9,14 +9,16 @@ from pathlib import Path
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.train.loop import State
+from mindvoxel.train.progress import draw_progress
 
 
 @dataclass(frozen=True)
 class Validate:
-    """Score whole volumes each `interval` epochs and after the last; adds what `score` returns."""
+    """Score whole volumes each `interval` epochs and after the last of `epochs` (None: not then); adds what `score`
+    returns."""
 
     interval: int
-    epochs: int
+    epochs: int | None
     score: Callable[[], dict]
 
     def __call__(self, figures: dict) -> None:
@@ -26,16 +28,19 @@ class Validate:
 
 @dataclass(frozen=True)
 class Save:
-    """Write last.ckpt each `interval` epochs, at each validation and at the end; best.ckpt where `val_dice` rises."""
+    """Write last.ckpt each `interval` epochs, at each validation and at the end; best.ckpt where the figure `score`
+    rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
 
     folder: Path
     interval: int
     epochs: int
     state: State
     write: Callable[[Path], None]
+    score: str | None = "val_dice"
+    keep_interval: int = 0
 
     def __call__(self, figures: dict) -> None:
-        score = figures.get("val_dice")
+        score = figures.get(self.score)
         if score is not None:
             known = -1.0 if math.isnan(score) else score  # no label at all: any checkpoint is the best so far
             if self.state.best is None or known > self.state.best:
@@ -43,6 +48,8 @@ class Save:
                 self.write(self.folder / "best.ckpt")
         if score is not None or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
             self.write(self.folder / "last.ckpt")
+        if self.keep_interval and figures["epoch"] % self.keep_interval == 0:
+            self.write(self.folder / f"epoch_{figures['epoch']}.ckpt")
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,12 @@ class Report:
 
     def __call__(self, figures: dict) -> None:
         with self.path.open("a", encoding="utf-8") as file:
-            strict = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in figures.items()}
-            file.write(json.dumps(strict) + "\n")
+            file.write(json.dumps(_strict(figures)) + "\n")
         parts = [f"epoch {figures['epoch']}/{self.epochs}", f"loss {figures['loss']:.4f}"]
+        if "val_patch_dice" in figures:
+            by_class = ", ".join(f"{name} {dice:.3f}" for name, dice in figures["val_patch_dice_by_class"].items())
+            parts.append(f"val_patch_dice (proxy) {figures['val_patch_dice']:.4f} ({by_class})")
+            parts.append(f"its average {figures['val_patch_dice_ema']:.4f}")
         if "val_dice" in figures:
             parts.append(f"validation Dice {figures['val_dice']:.4f}")
         if figures.get("skipped_steps"):
@@ -71,5 +81,26 @@ class Report:
         LOGGER.info("%s, %.1f s (%.1f s waiting for data)", ", ".join(parts), *_times(figures))
 
 
+def _strict(figures: dict) -> dict:
+    """NaN, which JSON has not, as None."""
+
+    def known(value):
+        if isinstance(value, dict):
+            return _strict(value)
+        return None if isinstance(value, float) and math.isnan(value) else value
+
+    return {key: known(value) for key, value in figures.items()}
+
+
 def _times(figures: dict) -> tuple[float, float]:
     return figures["seconds"], figures["data_wait_seconds"]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Draw progress.png from metrics.jsonl: losses and Dice, seconds an epoch, learning rate."""
+
+    folder: Path
+
+    def __call__(self, figures: dict) -> None:
+        draw_progress(self.folder / "metrics.jsonl", self.folder / "progress.png")

@@ -66,6 +66,28 @@ def load_network(network: nn.Cell, values: dict[str, ms.Parameter], path: str | 
     _load(wanted, given, f"{path}: a checkpoint of another network")
 
 
+def load_matching(network: nn.Cell, values: dict[str, ms.Parameter], path: str | Path) -> list[str]:
+    """Fill what has its name and shape in `values`, and tell it as a table, a line each of what was not loaded.
+
+    Raises InputError where nothing fits.
+    """
+    given = {name: value for name, value in values.items() if not name.startswith(_OPTIMIZER)}
+    wanted = {p.name: p for p in network.get_parameters()}
+    fitting = {name for name in wanted.keys() & given.keys() if wanted[name].shape == given[name].shape}
+    if not fitting:
+        raise InputError(f"{path}: none of its {len(given)} parameters fits this network; use one that does")
+    for name in fitting:
+        wanted[name].set_data(ms.Tensor(given[name].asnumpy(), wanted[name].dtype))
+    rows = [("mismatched", n, given[n].shape, wanted[n].shape) for n in wanted if n in given and n not in fitting]
+    rows += [("absent", name, "-", wanted[name].shape) for name in wanted if name not in given]
+    rows += [("skipped", name, given[name].shape, "-") for name in given if name not in wanted]
+    counts = ", ".join(f"{sum(row[0] == what for row in rows)} {what}" for what in ("mismatched", "absent", "skipped"))
+    lines = [f"{path}: {len(fitting)} parameters loaded, {counts}"]
+    if rows:
+        lines.append(f"{'':10}  {'parameter':50}  {'checkpoint':>20}  {'network':>20}")
+    return lines + [f"{what:10}  {name:50}  {theirs!s:>20}  {ours!s:>20}" for what, name, theirs, ours in rows]
+
+
 def load_optimizer(optimizer: nn.Optimizer, network: nn.Cell, values: dict[str, ms.Parameter], path) -> None:
     """Fill the optimiser's state; the learning rates are the recipe's and stay as they are."""
     weights = {p.name for p in network.get_parameters()} | {"learning_rate"}

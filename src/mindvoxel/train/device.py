@@ -45,8 +45,10 @@ def prepare_cpu() -> None:
         os.environ.setdefault(name, value)
 
 
-def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> Device:
+def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deterministic: bool = False) -> Device:
     """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
+
+    deterministic: operators whose result depends on the order of threads are replaced or ordered (Ascend, GPU).
 
     Raises InputError, in one sentence, where the target is not there.
     """
@@ -63,6 +65,8 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False) -> De
         else:
             mindspore.set_device(target, device_id)
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
+        if deterministic:
+            mindspore.set_deterministic(True)
     except (RuntimeError, ValueError) as error:
         need = _NEEDS.get(target, "this MindSpore cannot use it")
         raise InputError(f"{target}: {need} ({_reason(error)}); install it, or choose --device_target CPU") from error

@@ -15,12 +15,16 @@ from mindvoxel.train.step import MAX_SKIPPED_IN_A_ROW, LossScale, TrainStep
 
 @dataclass
 class State:
-    """How far a run has come: whole epochs, steps, and what happened on the way."""
+    """How far a run has come: whole epochs, steps, and what happened on the way.
+
+    best: highest score so far.  ema: of val_patch_dice, where patches are validated.
+    """
 
     epoch: int = 0
     step: int = 0
     num_skipped: int = 0
     best: float | None = None
+    ema: float | None = None
     scale: LossScale = field(default_factory=LossScale)
 
 
@@ -52,7 +56,7 @@ class Trainer:
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
-            losses.append(self._train(batch))
+            losses.append(self.train(batch))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
         batches.close()
@@ -63,8 +67,9 @@ class Trainer:
             figures |= {"loss_scale": self.state.scale.value, "skipped_steps": self.state.num_skipped}
         return figures | {"seconds": time.perf_counter() - start, "data_wait_seconds": waited}
 
-    def _train(self, batch: Batch) -> float:
-        noise = ms.Tensor(batch.noise) if batch.noise.shape[1] else None
+    def train(self, batch: Batch) -> float:
+        """One step; its loss."""
+        noise = None if batch.noise is None else ms.Tensor(batch.noise)
         scale = ms.Tensor(self.state.scale.value, ms.float32) if self.state.scale.is_used else None
         loss, finite = self.step(ms.Tensor(batch.image), ms.Tensor(batch.label), noise, scale)
         value = float(loss.asnumpy())

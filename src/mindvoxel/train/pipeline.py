@@ -13,14 +13,14 @@ from mindvoxel.errors import InputError
 
 @dataclass(frozen=True)
 class Batch:
-    """image (N, 1, D, H, W) float32; label (N, D, H, W) uint8; noise (N, K) float32 for dropout.
+    """image (N, C, [D,] H, W) float32; label (N, [D,] H, W) integers; noise (N, K) float32 for dropout, or None.
 
     cases: the names in this step's batches of all ranks, whose gradients are averaged.
     """
 
     image: np.ndarray
     label: np.ndarray
-    noise: np.ndarray
+    noise: np.ndarray | None
     cases: tuple[str, ...]
 
 
@@ -55,6 +55,11 @@ class PatchLoader:
         """Batches of an epoch, on every rank."""
         return len(self.cases) * self.repeats // (self.batch_size * self.num_ranks)
 
+    @property
+    def names(self) -> list[str]:
+        """Of the cases."""
+        return [case.case for case in self.cases]
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of `epoch`, prepared ahead by the threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
@@ -78,4 +83,5 @@ class PatchLoader:
     def _stack(self, samples: list, step: np.ndarray) -> Batch:
         images, labels, noises = zip(*samples, strict=True)
         names = tuple(self.cases[number % len(self.cases)].case for number in step)
-        return Batch(np.stack(images)[:, None], np.stack(labels), np.stack(noises), names)
+        noise = np.stack(noises) if self.noise_channels else None
+        return Batch(np.stack(images)[:, None], np.stack(labels), noise, names)

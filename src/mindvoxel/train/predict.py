@@ -7,6 +7,22 @@ import numpy as np
 from mindspore import nn, ops
 
 
+def logits_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
+    """predict(patch): (C, [D,] H, W) float32 -> logits (K, [D,] H, W) float32, with the network in evaluation mode for
+    the length of the call."""
+
+    def predict(patch: np.ndarray) -> np.ndarray:
+        training = network.training
+        network.set_train(False)
+        try:
+            logits = network(ms.Tensor(np.ascontiguousarray(patch[None], np.float32)))
+            return logits.asnumpy()[0].astype(np.float32, copy=False)
+        finally:
+            network.set_train(training)
+
+    return predict
+
+
 class _Foreground(nn.Cell):
     """Softmax of channel 1 in float32: image (N, 1, D, H, W) -> (N, D, H, W)."""
 

@@ -1,0 +1,21 @@
+"""What commands do otherwise for the two kinds of models: `scans` and `planned` cases (mindvoxel.config.kind_of).
+
+A kind is a module of this package with
+add_train_flags(parser), settle(args)       its flags of train.py, and what follows from them before anything is read
+data_paths(args, stored)                    where the data lie, absolute; stored: of the run that is resumed, or {}
+TrainJob(args, recipe, paths, device)       the data of a run, and build, start, restore, callbacks and finish
+add_eval_flags(parser), EVAL_SECTIONS       its flags of eval.py, and the sections of the recipe that can be changed
+evaluate(args, known, folder)               rows of metrics; masks go to the folder
+"""
+
+from types import ModuleType
+
+from mindvoxel import config
+from mindvoxel.cli import planned, scans
+
+_MODULES = {"scans": scans, "planned": planned}
+
+
+def kind_of(model: str) -> ModuleType:
+    """The module for the model's kind."""
+    return _MODULES[config.kind_of(model)]

@@ -1,0 +1,59 @@
+"""A made-up data set that is awkward in every way it may be, preprocessed by the real command."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mindvoxel.cli import preprocess
+from mindvoxel.volume import Volume, write_volume
+
+CHANNELS = ("T1", "T2", "FLAIR", "CT")
+
+
+def write_folder(root: Path, num_cases: int = 6) -> Path:
+    """An MSD folder: four channels, classes 0, 1 and 4, odd and differing sizes, an oblique direction."""
+    rng, training = np.random.default_rng(3), []
+    for sub in ("imagesTr", "labelsTr"):
+        (root / sub).mkdir(parents=True)
+    for number in range(num_cases):
+        shape, name = (9 + number % 3, 17 + number % 2, 15), f"case_{number}.nii.gz"
+        label = np.zeros(shape, np.uint8)
+        label[2:7, 3:11, 4:12], label[4:8, 8:14, 6:11] = 1, 4
+        image = np.stack([rng.normal(50, 4, shape) + 15 * (label > 0) + 20 * (label == 4) for _ in CHANNELS])
+        grid = {"spacing_mm": (2.0, 1.0, 1.0), "origin_mm": (5.0, -3.0, 1.5), "direction": (0, 1, 0, 1, 0, 0, 0, 0, -1)}
+        write_volume(root / "labelsTr" / name, Volume(label, **grid))
+        write_channels(root / "imagesTr" / name, image.astype(np.float32), grid)
+        training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    meta = {"name": "Made", "modality": {str(i): name for i, name in enumerate(CHANNELS)}}
+    meta |= {"labels": {"0": "background", "1": "organ", "4": "lesion"}, "training": training, "test": []}
+    (root / "dataset.json").write_text(json.dumps(meta))
+    return root
+
+
+def write_channels(path: Path, image: np.ndarray, grid: dict) -> None:
+    """(C, D, H, W) as a 4-D NIfTI file, as the MSD has them."""
+    import SimpleITK as sitk
+
+    volumes = []
+    for channel in image:
+        volume = sitk.GetImageFromArray(channel)
+        volume.SetSpacing(tuple(reversed(grid["spacing_mm"])))
+        volume.SetOrigin(grid["origin_mm"])
+        volume.SetDirection(grid["direction"])
+        volumes.append(volume)
+    sitk.WriteImage(sitk.JoinSeries(volumes), str(path))
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory) -> Path:
+    return write_folder(tmp_path_factory.mktemp("made") / "Task99_Made")
+
+
+@pytest.fixture(scope="session")
+def data(source, tmp_path_factory) -> Path:
+    """The folder that mindvoxel preprocess wrote of it."""
+    folder = tmp_path_factory.mktemp("preprocessed")
+    assert preprocess.main(["--data", str(source), "--output", str(folder), "--workers", "0"]) == 0
+    return folder

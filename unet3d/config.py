@@ -1,0 +1,44 @@
+"""The U-Net's default recipe: nnU-Net v2's training (nnUNetTrainer), 1000 epochs of 250 steps.
+
+run:    python train.py --model unet3d --data_path PREPROCESSED --dim 3 --fold 0
+expect: see unet3d/README.md
+"""
+
+from easydict import EasyDict
+
+from mindvoxel.config.planned import base_config
+from mindvoxel.config.rules import FLAG, SHARE_BELOW_1, whole
+from mindvoxel.errors import InputError
+
+KIND = "planned"
+HELP = {
+    "network.form": "published form: nnunet_v1, nnunet_v2 or nvidia, which differ in biases, heads and kernels",
+    "network.norm": "normalisation: instance, batch, group (32 groups) or none",
+    "network.negative_slope": "of the leaky ReLU, and of the initialisation that goes with it",
+    "network.deep_supervision": "heads at lower resolutions take part in the loss",
+    "network.first_filters": "channels of the first stage; each stage doubles them, up to the plan's; 0: the plan's",
+}
+CHOICES = {
+    "network.form": ("nnunet_v1", "nnunet_v2", "nvidia"),
+    "network.norm": ("instance", "batch", "group", "none"),
+}
+RULES = {
+    "network.negative_slope": SHARE_BELOW_1,
+    "network.deep_supervision": FLAG,
+    "network.first_filters": whole(0),
+}
+
+
+def check(recipe: EasyDict) -> None:
+    """Raise InputError where groups of 32 channels cannot be made."""
+    if recipe.network.norm == "group" and recipe.network.first_filters % 32:
+        raise InputError(
+            f"--first_filters {recipe.network.first_filters} does not divide into the 32 groups of --norm group; "
+            "give a multiple of 32"
+        )
+
+
+def get_config() -> EasyDict:
+    cfg = base_config("unet3d")
+    cfg.network.update(form="nnunet_v2", norm="instance", negative_slope=0.01, deep_supervision=True, first_filters=0)
+    return cfg
