@@ -146,7 +146,7 @@ def label_of_another_shape(data: Path) -> tuple[str, ...]:
         data / "gt" / "Case00_segmentation.nrrd",
         Volume(label.voxels[1:], label.spacing_mm, label.origin_mm, label.direction),
     )
-    return "Case00_segmentation.nrrd: its shape (z, y, x) is", "Case00.mhd", "on the grid of its image"
+    return "Case00_segmentation.nrrd: its shape (z, y, x) is", "Case00.mhd", "both are needed on one grid"
 
 
 def label_of_another_place(data: Path) -> tuple[str, ...]:
@@ -646,7 +646,7 @@ def test_flags_of_phantom(refused, tmp_path):
 
 
 def test_an_unknown_command(refused):
-    refused(mindvoxel.main, ["predictt"], "command 'predictt' is unknown; choose one of train, eval")
+    refused(mindvoxel.main, ["predictt"], "command 'predictt' is unknown; choose one of download, convert")
 
 
 def test_a_device_number_in_the_environment_that_is_none(refused, monkeypatch):
