@@ -262,6 +262,6 @@ def test_what_does_not_go_together_is_refused(data, tmp_path, capfd, words, sayi
 
 def test_a_folder_that_is_no_preprocessed_one_is_refused(source, tmp_path, capfd):
     words = ["--dim", 3, "--fold", 0, "--output_path", tmp_path / "out"]
-    assert "plan.json: no such plan" in refused(capfd, *words, "--data_path", source)
+    assert "plan.json: no such file; write a plan" in refused(capfd, *words, "--data_path", source)
     assert "no such folder" in refused(capfd, *words, "--data_path", tmp_path / "absent")
     assert "--data_path is needed" in refused(capfd, *words)
