@@ -235,7 +235,7 @@ def test_splits_that_do_not_fit_are_refused_in_one_sentence(tmp_path, content, f
 
 def test_many_faulty_cases_are_counted(tmp_path):
     write_splits(tmp_path / "splits.json", [Fold(("a",), ("b",))])
-    with pytest.raises(InputError, match="liver_0, liver_1, liver_10, liver_100, liver_101 and 126 more of the"):
+    with pytest.raises(InputError, match="liver_0, liver_1, liver_10, liver_100, liver_101 and 126 more absent"):
         read_splits(tmp_path / "splits.json", ["a", "b", *LIVER])
 
 
