@@ -121,6 +121,7 @@ def test_a_dry_run_makes_no_case_and_shards_need_it(source, tmp_path, capfd):
 
 def test_an_edited_plan_is_kept_and_stale_cases_are_refused(source, tmp_path, capfd):
     assert run("--data", source, "--output", tmp_path, "--configurations", "3d_fullres") == 0
+    assert "it needs --planner nvidia" in refused(capfd, "--data", source, "--output", tmp_path, "--task", "04")
     words = ["--data", tmp_path, "--configuration", "3d_fullres", "--spacing_mm", "2,1,1.2"]
     assert plan_command.main(list(map(str, words))) == 0
     text = refused(capfd, "--data", source, "--output", tmp_path, "--configurations", "3d_fullres")
@@ -148,6 +149,19 @@ def test_changed_data_are_verified_and_measured_anew(data, tmp_path, capfd):
     text = refused(capfd, "--data", data, "--output", out)
     assert "1 fault in 1 of 6 cases" in text
     assert "the plan knows the label values 0, 1, 2" in refused(capfd, "--data", data, "--output", out, "--no_verify")
+
+
+def test_a_plan_of_data_that_have_changed_is_kept_and_that_is_said(data, tmp_path, capfd):
+    out = tmp_path / "out"
+    assert run("--data", data, "--output", out, "--plan_only", "--no_verify") == 0
+    assert run("--data", data, "--output", out, "--plan_only") == 0  # verified now, and the same
+    assert "not those that it was made of" not in capfd.readouterr().out
+    image = sitk.ReadImage(str(data / "imagesTr" / "case_2.nii.gz"))
+    sitk.WriteImage(image + 3, str(data / "imagesTr" / "case_2.nii.gz"))
+    plan = (out / "plan.json").read_bytes()
+    assert run("--data", data, "--output", out, "--plan_only") == 0
+    assert "plan.json: the data are not those that it was made of" in capfd.readouterr().out
+    assert (out / "plan.json").read_bytes() == plan
 
 
 def test_every_missing_file_is_told_before_anything_is_written(data, tmp_path, capfd):
@@ -213,6 +227,41 @@ def test_splits_of_other_cases_are_refused_before_the_work(source, tmp_path, cap
     (tmp_path / "splits.json").write_text('[{"train": ["case_0"], "val": ["case_9"]}]')
     assert "splits.json" in refused(capfd, "--data", source, "--output", tmp_path)
     assert not (tmp_path / "2d").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "file"),
+    [
+        (["--planner", "magic"], None),
+        (["--memory_gb", "nan"], None),
+        (["--task", "04"], None),
+        ([], "plan.json"),
+        ([], "splits.json"),
+    ],
+)
+def test_what_is_wrong_beside_the_data_is_told_before_they_are_read(source, tmp_path, capfd, monkeypatch, words, file):
+    monkeypatch.setattr(preprocess, "verify", lambda *_, **__: pytest.fail("the data set was read first"))
+    if file:
+        (tmp_path / file).write_text("[")
+    assert (file or words[0]) in refused(capfd, "--data", source, "--output", tmp_path, *words)
+
+
+def test_a_damaged_fingerprint_is_taken_anew(source, tmp_path, capfd):
+    assert run("--data", source, "--output", tmp_path, "--plan_only") == 0
+    before = files(tmp_path)
+    (tmp_path / "fingerprint.json").write_text("[]")
+    assert run("--data", source, "--output", tmp_path, "--plan_only") == 0
+    assert "taken anew, since it cannot be read" in capfd.readouterr().out
+    assert files(tmp_path) == before
+
+
+def test_memory_is_predicted_for_wide_types_in_the_files(source, tmp_path, monkeypatch):
+    """Reading float64 takes more than what is made of it."""
+    asked = []
+    monkeypatch.setattr(preprocess, "predicted_bytes", lambda _: 10**12)
+    monkeypatch.setattr(preprocess, "choose_workers", lambda requested, size: asked.append(size) or requested)
+    assert run("--data", source, "--output", tmp_path, "--configurations", "2d") == 0
+    assert asked == [10**12] * 2
 
 
 @pytest.mark.slow

@@ -143,18 +143,25 @@ def test_a_change_that_preprocessing_does_not_see_keeps_the_cases(dataset, tmp_p
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [(None, "no preprocessed cases"), ("{", "is damaged"), ('{"version": 99, "key": {}}', "of version 99")],
+    [
+        (None, "no preprocessed cases"),
+        ("{", "is damaged"),
+        ("\udcff", "is damaged"),
+        ('{"version": 99, "key": {}}', "of version 99"),
+    ],
 )
 def test_a_folder_that_does_not_say_what_it_holds_is_not_fresh(dataset, tmp_path, text, says):
     run(dataset, tmp_path)
     record = tmp_path / "3d" / "preprocessed.json"
     record.unlink()
     if text:
-        record.write_text(text)
+        record.write_text(text, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(InputError, match=says):
         check_fresh(tmp_path / "3d", preprocessing_key(PLAN, "3d"))
     with pytest.raises(InputError, match="add --overwrite"):
         run(dataset, tmp_path)
+    run(dataset, tmp_path, overwrite=True)
+    check_fresh(tmp_path / "3d", preprocessing_key(PLAN, "3d"))
 
 
 CHILD = """

@@ -209,7 +209,10 @@ def test_splits_are_read_as_they_were_written(tmp_path):
         ('[{"train": ["a", "b"], "val": ["b", "c"]}]', "fold 0: b in train and in val; each case"),
         ('[{"train": ["a", "b", "a"], "val": ["c"]}]', "fold 0: a listed more than once"),
         ('[{"train": ["a", "b"], "val": ["c", "x", "y"]}]', "fold 0: x, y not in the data set"),
-        ('[{"train": ["a"], "val": ["c"]}]', "fold 0: b of the data set but in neither train nor val"),
+        (
+            '[{"train": ["a"], "val": ["c"]}]',
+            "fold 0: b absent from train and from val; each case of the data set has to",
+        ),
         ('[{"train": ["a", "b"], "val": ["c"]}, {"train": [], "val": ["a", "b", "c"]}]', "fold 1: no case in train"),
         ('[{"train": ["a", "b", "c"], "val": []}]', "fold 0: no case in val"),
         ('[{"train": ["a", "b"]}]', "a list of .* is needed, one a fold"),
@@ -218,6 +221,7 @@ def test_splits_are_read_as_they_were_written(tmp_path):
         ('{"train": ["a", "b"], "val": ["c"]}', "is needed, one a fold"),
         ("[]", "is needed, one a fold"),
         ("[{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("", "not JSON"),
     ],
 )
@@ -231,7 +235,7 @@ def test_splits_that_do_not_fit_are_refused_in_one_sentence(tmp_path, content, f
 
 def test_many_faulty_cases_are_counted(tmp_path):
     write_splits(tmp_path / "splits.json", [Fold(("a",), ("b",))])
-    with pytest.raises(InputError, match="liver_0, liver_1, liver_10, liver_100, liver_101 and 126 more of the"):
+    with pytest.raises(InputError, match="liver_0, liver_1, liver_10, liver_100, liver_101 and 126 more absent"):
         read_splits(tmp_path / "splits.json", ["a", "b", *LIVER])
 
 
@@ -248,5 +252,5 @@ def test_two_csv_files_are_a_fold(tmp_path):
     write_split(tmp_path / "val.csv", ["la_007.nii.gz"])
     fold = csv_fold(tmp_path / "train.csv", tmp_path / "val.csv", ["la_003", "la_004", "la_007"])
     assert fold == Fold(("la_003", "la_004"), ("la_007",))
-    with pytest.raises(InputError, match=r"train\.csv and .*val\.csv: la_009 of the data set but in neither"):
+    with pytest.raises(InputError, match=r"train\.csv and .*val\.csv: la_009 absent from train and from val"):
         csv_fold(tmp_path / "train.csv", tmp_path / "val.csv", ["la_003", "la_004", "la_007", "la_009"])

@@ -13,7 +13,7 @@ from mindvoxel.data.dataset import Dataset, dataset_to_json
 from mindvoxel.data.examine import predicted_bytes
 from mindvoxel.data.fingerprint import Fingerprint, read_fingerprint, take_fingerprint, write_fingerprint
 from mindvoxel.data.plan import Plan, read_plan, write_plan
-from mindvoxel.data.planning import PLANNERS, make_plan
+from mindvoxel.data.planning import PLANNERS, check_request, make_plan
 from mindvoxel.data.splits import NUM_FOLDS, five_folds, read_splits, write_splits
 from mindvoxel.data.verify import verify
 from mindvoxel.data.workers import choose_workers
@@ -38,26 +38,28 @@ def preprocess(argv: Sequence[str]) -> None:
         )
     dataset = open_data(args, check_files=args.no_verify)
     output = common.new_folder(args.output)
+    kept = _check_kept(args, dataset, output)  # before the pass over all files, which may take hours
     fingerprint = _fingerprint(args, dataset, output)
-    plan = _plan(args, dataset, output, fingerprint)
+    plan = kept or _new_plan(args, dataset, output, fingerprint)
     configurations = work.configurations_of(plan, args.configurations)
     need = work.predict(fingerprint, plan, configurations)
+    memory_bytes = max(need.memory_bytes, predicted_bytes(dataset))  # the files may hold wider types than are kept
     LOGGER.info(
         "%s: %s of %d cases take about %s on disk%s, and one worker up to %s of memory",
         *(output, ", ".join(configurations), len(dataset.cases), _size(need.disk_bytes)),
-        *(" before compression" if args.compress else "", _size(need.memory_bytes)),
+        *(" before compression" if args.compress else "", _size(memory_bytes)),
     )
     _splits(dataset, plan, output)
     if args.plan_only:
         return
-    num_workers = choose_workers(args.workers, need.memory_bytes)
+    num_workers = choose_workers(args.workers, memory_bytes)
     job = work.Job(plan, configurations, output, dataset.spacing_mm, args.compress)
     done = work.preprocess_dataset(dataset, job, num_workers=num_workers, shard=args.shard, overwrite=args.overwrite)
-    kept = sum(not case.made and not case.shared for case in done)
+    earlier = sum(not case.made and not case.shared for case in done)
     shared = sum(len(case.shared) for case in done)
     LOGGER.info(
         "%s: %d cases%s%s, %s on disk, %d workers, %.1f s",
-        *(output, len(done), f", {kept} of them from an earlier run" if kept else ""),
+        *(output, len(done), f", {earlier} of them from an earlier run" if earlier else ""),
         f", {shared} times one file for two equal configurations" if shared else "",
         *(_size(work.disk_bytes(output, configurations)), num_workers, time.perf_counter() - started),
     )
@@ -114,8 +116,9 @@ def _fingerprint(args: argparse.Namespace, dataset: Dataset, output: Path) -> Fi
     record = dataset_to_json(dataset) | {"verified": not args.no_verify}
     record["sources"] = {case.case: work.source_files(case) for case in dataset.cases}
     record = json.loads(json.dumps(record))
-    if path.is_file() and _is_same(known, record):
-        return read_fingerprint(path)
+    old = _read_if_sound(path)
+    if old and _is_same(known, record):
+        return old
     if args.shard != (0, 1):
         raise InputError(
             f"{output}: no fingerprint.json of the data as they are now; run once with --plan_only before --shard"
@@ -129,9 +132,19 @@ def _fingerprint(args: argparse.Namespace, dataset: Dataset, output: Path) -> Fi
         report.log()
         report.require_none(args.data)
         fingerprint = report.fingerprint
+    if old and old != fingerprint and (output / "plan.json").is_file():
+        LOGGER.warning("%s: the data are not those that it was made of; remove it to plan anew", output / "plan.json")
     write_fingerprint(path, fingerprint)
     write_text(known, json.dumps(record, indent=1) + "\n")
     return fingerprint
+
+
+def _read_if_sound(path: Path) -> Fingerprint | None:
+    try:
+        return read_fingerprint(path) if path.is_file() else None
+    except InputError as error:
+        LOGGER.warning("taken anew, since it cannot be read: %s", error)
+        return None
 
 
 def _is_same(path: Path, record: dict) -> bool:
@@ -146,16 +159,18 @@ def _is_same(path: Path, record: dict) -> bool:
         return False  # damaged, or of another version: taken anew
 
 
-def _plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint: Fingerprint) -> Plan:
-    """plan.json of OUT, edited or not, where it is of this data set; else a new one."""
-    path = output / "plan.json"
+def _check_kept(args: argparse.Namespace, dataset: Dataset, output: Path) -> Plan | None:
+    """plan.json of OUT, edited or not, if any; raises InputError where it, splits.json or a flag is wrong."""
+    splits, path = output / "splits.json", output / "plan.json"
+    if splits.is_file():
+        read_splits(splits, [case.case for case in dataset.cases])
     if not path.is_file():
         if args.shard != (0, 1):
             raise InputError(f"{path}: no such plan; run once with --plan_only before --shard")
-        plan = make_plan(fingerprint, dataset, args.planner or DEFAULT_PLANNER, args.memory_gb, args.task)
-        write_plan(path, plan)
-        return plan
+        check_request(args.planner or DEFAULT_PLANNER, args.memory_gb, args.task)
+        return None
     plan = read_plan(path)
+    check_request(plan.planner, None, args.task)
     asked = {
         "planner": args.planner,
         "memory_gb": args.memory_gb,
@@ -172,12 +187,18 @@ def _plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint:
     return plan
 
 
+def _new_plan(args: argparse.Namespace, dataset: Dataset, output: Path, fingerprint: Fingerprint) -> Plan:
+    plan = make_plan(fingerprint, dataset, args.planner or DEFAULT_PLANNER, args.memory_gb, args.task)
+    write_plan(output / "plan.json", plan)
+    return plan
+
+
 def _splits(dataset: Dataset, plan: Plan, output: Path) -> None:
-    """splits.json of OUT where it is there; else the planner's five folds, which need as many cases."""
+    """splits.json of OUT is kept, _check_kept has read it; else the planner's five folds, which need as many cases."""
     path, names = output / "splits.json", [case.case for case in dataset.cases]
     if path.is_file():
-        read_splits(path, names)
-    elif len(names) < NUM_FOLDS:
+        return
+    if len(names) < NUM_FOLDS:
         LOGGER.warning("%s: not written, %d folds need as many cases and there are %d", path, NUM_FOLDS, len(names))
     else:
         write_splits(path, five_folds(names, "nvidia" if plan.planner == "nvidia" else "nnunet"))

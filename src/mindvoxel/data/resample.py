@@ -134,7 +134,7 @@ def nearest_voxels(size: int, new_size: int) -> np.ndarray:
     return ((2 * np.arange(new_size) + 1) * size) // (2 * new_size)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)  # those of a case and its label: each of a picture of 4000 voxels takes 64 MB
 def axis_weights(size: int, new_size: int, order: int) -> np.ndarray:
     """(new_size, size) float32: what each voxel of an axis contributes to each voxel of the resized axis.
 

@@ -151,11 +151,13 @@ def check_fold(fold: Fold, cases: Sequence[str], where: str) -> None:
         "in train and in val": set(fold.train) & set(fold.val),
         "listed more than once": {n for part in (fold.train, fold.val) for n, k in Counter(part).items() if k > 1},
         "not in the data set": set(listed) - set(cases),
-        "of the data set but in neither train nor val": set(cases) - set(listed),
+        "absent from train and from val": set(cases) - set(listed),
     }
     for fault, names in faults.items():
         if names:
-            raise InputError(f"{where}: {_few(sorted(names))} {fault}; each case of the data set may stand once")
+            raise InputError(
+                f"{where}: {_few(sorted(names))} {fault}; each case of the data set has to stand in it once"
+            )
     for part in ("train", "val"):
         if not getattr(fold, part):
             raise InputError(f"{where}: no case in {part}; at least one is needed")
@@ -179,7 +181,7 @@ def read_splits(path: str | Path, cases: Sequence[str]) -> list[Fold]:
         raise InputError(f"{path}: no such file of splits; preprocess.py writes one")
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except ValueError as error:  # not UTF-8, or not JSON
+    except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
         raise InputError(f'{path}: not JSON ({error}); a list of {{"train": [...], "val": [...]}} is needed') from error
     if not isinstance(values, list) or not values or not all(map(_is_fold, values)):
         raise InputError(f'{path}: a list of {{"train": [names], "val": [names]}} is needed, one a fold')

@@ -180,7 +180,9 @@ def begin_folder(folder: str | Path, key: dict, *, overwrite: bool) -> None:
     if overwrite:
         for case in list_cases(folder):
             remove_case(folder, case)
-    write_text(folder / FOLDER_FILE, json.dumps({"version": VERSION, "key": key}, indent=1) + "\n")
+    path, text = folder / FOLDER_FILE, json.dumps({"version": VERSION, "key": key}, indent=1) + "\n"
+    if not path.is_file() or path.read_bytes() != text.encode():  # other shards may be at work here
+        write_text(path, text)
 
 
 def check_fresh(folder: str | Path, key: dict) -> None:

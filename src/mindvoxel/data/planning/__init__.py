@@ -23,10 +23,7 @@ def make_plan(
     task: of NVIDIA's fixed tables; None: by the data set's name.
     Raises InputError for an unknown planner, a fingerprint of other data, or memory that holds no network.
     """
-    if planner not in PLANNERS:
-        raise InputError(f"--planner {planner} is unknown; choose one of {', '.join(PLANNERS)}")
-    if memory_gb is not None and not 0 < memory_gb < float("inf"):
-        raise InputError(f"--memory_gb must be above 0, got {memory_gb:g}")
+    check_request(planner, memory_gb, task)
     if not fingerprint.cases:
         raise InputError(f"{dataset.name}: no labelled case; a plan needs one or more")
     if len(fingerprint.intensities) != len(dataset.channels):
@@ -36,9 +33,17 @@ def make_plan(
         )
     if planner == nvidia.NAME:
         plan = nvidia.plan(fingerprint, dataset, memory_gb, task)
-    elif task is not None:
-        raise InputError(f"--task {task} chooses one of NVIDIA's tables; it needs --planner nvidia")
     else:
         plan = nnunet.plan(SYSTEMS[planner], fingerprint, dataset, memory_gb)
     check_plan(plan_to_json(plan), f"plan of {dataset.name}")
     return plan
+
+
+def check_request(planner: str, memory_gb: float | None, task: str | None) -> None:
+    """Raise InputError for what no data set could be planned by."""
+    if planner not in PLANNERS:
+        raise InputError(f"--planner {planner} is unknown; choose one of {', '.join(PLANNERS)}")
+    if memory_gb is not None and not 0 < memory_gb < float("inf"):
+        raise InputError(f"--memory_gb must be above 0, got {memory_gb:g}")
+    if task is not None and planner != nvidia.NAME:
+        raise InputError(f"--task {task} chooses one of NVIDIA's tables; it needs --planner nvidia")
