@@ -97,9 +97,13 @@ def turn(side: subprocess.Popen) -> tuple[float, float]:
     """Batches a second of a side, and its processor seconds a batch; its processes stand still before and after."""
     os.killpg(side.pid, signal.SIGCONT)
     before = cpu_seconds(side.pid)
-    side.stdin.write(f"{SECONDS}\n")
-    side.stdin.flush()
-    rate = float(side.stdout.readline())
+    with contextlib.suppress(BrokenPipeError):  # it has ended: then it gives no answer either
+        side.stdin.write(f"{SECONDS}\n")
+        side.stdin.flush()
+    answer = side.stdout.readline()
+    if not answer:
+        raise SystemExit(f"{' '.join(side.args[:2])} … ended without an answer; its message stands above")
+    rate = float(answer)
     used = cpu_seconds(side.pid) - before
     os.killpg(side.pid, signal.SIGSTOP)
     return rate, used / (rate * SECONDS + THROWN_AWAY)
@@ -124,20 +128,21 @@ def compare(work: str, folder: Path, python: str | None, workers: int, turns: in
     commands = {"ours": [sys.executable, __file__, "--serve", work, folder, workers]}
     if python:
         commands["nnunet"] = [python, HERE / "nnunet_pipeline.py", folder, *patch, batch_size, workers, THROWN_AWAY]
-    sides = {}
-    for name, command in commands.items():
-        sides[name] = start(command)
-        turn(sides[name])  # files come into memory, and theirs times its choices
-    rates, costs = {name: [] for name in sides}, {name: [] for name in sides}
-    for _ in range(turns):
-        for name, side in sides.items():
-            batches, seconds = turn(side)
-            rates[name].append(batches * batch_size)
-            costs[name].append(1e3 * seconds / batch_size)
-    for side in sides.values():
-        os.killpg(side.pid, signal.SIGCONT)
-        side.stdin.close()
-        side.wait()
+    sides, rates, costs = {}, {name: [] for name in commands}, {name: [] for name in commands}
+    try:
+        for name, command in commands.items():
+            sides[name] = start(command)
+            turn(sides[name])  # files come into memory, and theirs times its choices
+        for _ in range(turns):
+            for name, side in sides.items():
+                batches, seconds = turn(side)
+                rates[name].append(batches * batch_size)
+                costs[name].append(1e3 * seconds / batch_size)
+    finally:
+        for side in sides.values():  # a process that stands still would stay for ever
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(side.pid, signal.SIGKILL)
+            side.wait()
     row = {"work": work, "workers": workers}
     row |= {f"{name}_patches_s": round(statistics.median(values), 1) for name, values in rates.items()}
     row |= {f"{name}_cpu_ms": round(statistics.median(values), 1) for name, values in costs.items()}

@@ -126,6 +126,12 @@ def check_axes(path: Path, axes: np.ndarray) -> None:
         )
 
 
+def require_writable(path: Path) -> None:
+    """Raise ValueError for a suffix that `write_volume` does not write."""
+    if not path.name.endswith(WRITABLE):
+        raise ValueError(f"{path}: images are written as one of {', '.join(WRITABLE)}; give it that suffix")
+
+
 def write_volume(path: str | Path, volume: Volume) -> None:
     """Write `volume` compressed, beside its place first, then renamed; what was written is read back and compared.
 
@@ -134,8 +140,7 @@ def write_volume(path: str | Path, volume: Volume) -> None:
     cannot be written or the disk is full.
     """
     path = Path(path)
-    if not path.name.endswith(WRITABLE):
-        raise ValueError(f"{path}: images are written as one of {', '.join(WRITABLE)}; give it that suffix")
+    require_writable(path)
     require_utf8(path)
     image = volume.to_image()
     try:

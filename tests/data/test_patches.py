@@ -263,6 +263,11 @@ def test_a_fault_of_the_input_is_raised_as_it_is():
         list(source(open_case=absent, iterations=50).epoch(0))
 
 
+def test_a_case_without_a_label_is_refused():
+    with pytest.raises(InputError, match="case_. has no label; leave it out"):
+        list(source(open_case=lambda name: replace(stored(name), label=None)).epoch(0))
+
+
 def test_mapped_cases_stay_open_and_others_do_not(tmp_path):
     opened = []
 

@@ -225,6 +225,25 @@ def test_values_above_255_make_int16_and_those_below_uint8():
     small, large = segment([member], VALUES).voxels, segment([member], (0, 1, 4, 700)).voxels
     assert (small.dtype, large.dtype) == (np.uint8, np.int16)
     assert np.array_equal(large, np.where(small == 7, 700, small.astype(np.int16)))
+    below = segment([member], (-1, 1, 4, 7)).voxels
+    assert below.dtype == np.int16
+    assert np.array_equal(below, np.where(small == 0, -1, small.astype(np.int16)))
+
+
+def test_a_predictor_may_change_its_window():
+    """The window is the whole image: mirrors, other predictors and the caller's image must not see the change."""
+    image, grid, _ = make("as it is")
+    kept, sliding = image.copy(), Sliding(image.shape[1:], mirror_axes=(0, 1))
+    network_of_its_own = network(1)
+
+    def careless(window):
+        answer = np.array(network_of_its_own(window))
+        window[:] = 0
+        return answer
+
+    found, expected = (segment([Member(image, grid, [p], sliding)], VALUES) for p in (careless, network_of_its_own))
+    assert np.array_equal(found.voxels, expected.voxels)
+    assert np.array_equal(image, kept)
 
 
 def test_outside_the_crop_lies_the_background_value():
@@ -274,6 +293,11 @@ def test_members_that_do_not_fit_are_refused(tmp_path):
         segment([member, Member(image, other, [network(1)], sliding)], VALUES)
     with pytest.raises(ValueError, match="4 probability_paths are needed, got 1"):
         segment([member], VALUES, probability_paths=[tmp_path / "a.nii.gz"])
+    with pytest.raises(ValueError, match="at least one member"):
+        segment([], VALUES)
+    never = Member(image, grid, [lambda window: pytest.fail("the network ran first")], sliding)
+    with pytest.raises(ValueError, match=r"d\.jpg: images are written as one of"):
+        segment([never], VALUES, probability_paths=[tmp_path / name for name in ("a.mha", "b.mha", "c.mha", "d.jpg")])
     with pytest.raises(ValueError, match=r"image must be \(C, 9, 13, 11\) by its grid, got \(2, 9, 13, 10\)"):
         Member(image[..., :-1], grid, [network(1)], sliding)
     with pytest.raises(ValueError, match="cut a part of the scan off"):

@@ -79,6 +79,8 @@ def make_patch(
     case: StoredCase, rng: np.random.Generator, recipe: PatchRecipe, place: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """A patch: image (C, D, H, W) float32, label (D, H, W) int16; place: its number and how many are in its batch."""
+    if case.label is None:
+        raise InputError(f"case {case.case} has no label; leave it out of the cases to train on, or label it")
     size = recipe.patch_size
     start = recipe.sampler.draw(rng, case, size, place)
     matrix = recipe.turn.draw(rng) if recipe.turn else None

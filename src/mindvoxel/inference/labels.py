@@ -78,12 +78,15 @@ def segment(
     Planes along the first network axis are predicted, resized, decided and pasted one after the other. Beside images
     and labels, memory holds (K + 1) float32 planes for each plane of every member's window, and a few more.
     """
+    if not members:
+        raise ValueError("at least one member is needed, got none")
     grid = members[0].grid
     if any((member.grid.axes, member.grid.crop) != (grid.axes, grid.crop) for member in members):
         raise ValueError("members must share axes and crop to be averaged; take configurations of one plan")
     if probability_paths is not None and len(probability_paths) != len(label_values):
         raise ValueError(f"{len(label_values)} probability_paths are needed, got {len(probability_paths)}")
-    values = np.array(label_values, np.uint8 if max(label_values) < 256 else np.int16)
+    values = np.array(label_values)
+    values = values.astype(np.uint8 if values.min() >= 0 and values.max() < 256 else np.int16)
     labels = np.full(grid.crop.full, values[0])
     inside = labels[grid.crop.slices]
     total = sum(member.num_windows() for member in members)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mindvoxel.data.grid import CaseGrid
 from mindvoxel.errors import naming
-from mindvoxel.volume import write_volume
+from mindvoxel.volume import require_writable, write_volume
 
 
 class ProbabilityStore(AbstractContextManager):
@@ -22,6 +22,8 @@ class ProbabilityStore(AbstractContextManager):
 
     def __init__(self, paths: Sequence[str | Path], grid: CaseGrid):
         self.paths, self.grid = [Path(path) for path in paths], grid
+        for path in self.paths:  # before the network runs, not after
+            require_writable(path)
         with naming(self.paths[0]):
             self.file = tempfile.TemporaryFile(dir=self.paths[0].parent)  # noqa: SIM115 - closed by __exit__
 

@@ -84,7 +84,7 @@ def _ask(predict: Predictor, patch: np.ndarray, axes: tuple[int, ...], num_class
     """One mirror image of `patch` (C, D, H, W) predicted and mirrored back, (K, D, H, W)."""
     window = patch[:, 0] if flat else patch
     axes = tuple(axis + 1 for axis in axes)
-    answer = np.asarray(predict(np.ascontiguousarray(np.flip(window, axes))))
+    answer = np.asarray(predict(np.flip(window, axes).copy()))  # a copy: what it does to its window is its own affair
     if answer.shape != (num_classes, *window.shape[1:]):
         raise ValueError(
             f"the predictor answered a window {window.shape} with {answer.shape}; "

@@ -74,6 +74,13 @@ def test_one_of_several_components_goes_and_none_where_no_class_is_drawn():
     assert np.array_equal(RandomRemoval(1).apply(image.copy(), None, picks=(None,))[0], image)
 
 
+def test_what_touches_at_a_corner_goes_together():
+    """As in nnU-Net, whose labelling counts all 26 neighbours."""
+    image = np.zeros((1, 9, 9, 9), np.float32)
+    image[0, [1, 2], [1, 2], [1, 2]] = 1
+    assert not RandomRemoval(1).apply(image, None, picks=(0.0,))[0].any()
+
+
 @pytest.mark.parametrize(
     ("transform", "key", "probability"), [(RandomMorphology(4), "changes", 0.4), (RandomRemoval(4), "picks", 0.2)]
 )

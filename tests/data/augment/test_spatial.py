@@ -1,5 +1,7 @@
 """Cutting, turning, flipping and zooming, against pictures and against interpolation of every class."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -89,6 +91,26 @@ def test_turned_patches_are_those_of_interpolating_every_class():
         assert label.dtype == classes.dtype
         assert np.array_equal(label[clear], (scores.argmax(axis=0) - 1)[clear])
         assert clear.mean() > 0.9
+
+
+def test_a_patch_of_many_small_structures_is_weighed_in_parts():
+    """More mixed voxels than are weighed at once: memory does not grow with voxels times classes."""
+    label = np.random.default_rng(2).integers(0, 100, (41, 43, 45)).astype(np.int8)
+    matrix, size = affine_matrix((20.0, 10.0, 5.0), ONES), (24, 26, 28)
+    centre = tuple((n - 1) / 2 for n in label.shape)
+    tracemalloc.start()
+    turned = turn_label(label, centre, matrix, size, -1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # 31e6 where all are weighed at once
+    offset = np.array(centre) - matrix @ ((np.array(size) - 1) / 2)
+    points = np.tensordot(matrix, np.indices(size), 1) + offset[:, None, None, None]
+    best, expected = np.zeros(size), np.zeros(size, int)
+    for k in range(100):
+        score = ndimage.map_coordinates((label == k).astype(float), points, order=1)
+        expected[score > best + 1e-9] = k
+        best = np.maximum(best, score)
+    assert (turned == expected).mean() > 0.999  # but for equals
 
 
 def test_a_patch_far_outside_is_all_outside():

@@ -101,6 +101,17 @@ def test_outside_the_case_lies_its_smallest_value():
     assert label[0, 0, 0] == 0
 
 
+def test_a_scan_ends_half_a_voxel_beyond_its_outermost_centres():
+    """Magnified 4 times: 3 voxels become 12, of which the ends, half in half out, count as outside: 11, not 9."""
+    image = np.full((3, 3, 3), 5.0, np.float32)
+    image[0, 0, 0] = -3
+    patch, label = RandomAffinePatch((13, 13, 13), ISOTROPIC).apply(
+        image, np.ones((3, 3, 3), np.uint8), centre=(1, 1, 1), angles_deg=(0.0, 0.0, 0.0), scale=4.0
+    )
+    assert label[6, 6].tolist() == [0, *[1] * 11, 0]
+    assert patch[6, 6, [9, 10, 11, 12]].tolist() == [5, 5, 3, 1]  # at 1.75, 2, 2.25, 2.5: on its way from 5 to -3
+
+
 @pytest.mark.parametrize("patch", [(4, 7, 10), (5, 6, 9), SHAPE])
 def test_a_plain_crop_is_the_array_voxel_for_voxel(patch):
     image = np.arange(np.prod(SHAPE), dtype=np.float32).reshape(SHAPE)

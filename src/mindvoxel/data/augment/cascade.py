@@ -71,7 +71,7 @@ def _within(mask: np.ndarray, radius: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RandomRemoval:
-    """Remove one face-connected component of a class that is smaller than `largest` of the patch.
+    """Remove one component of a class that is smaller than `largest` of the patch; voxels that share a corner are one.
 
     The last `num_channels` channels are the classes.
     """
@@ -91,7 +91,7 @@ class RandomRemoval:
         for channel, pick in zip(image[-self.num_channels :], picks, strict=True):
             if pick is None:
                 continue
-            components, _ = ndimage.label(channel > 0)
+            components, _ = ndimage.label(channel > 0, np.ones((3, 3, 3)))
             sizes = np.bincount(components.ravel())[1:]
             small = np.flatnonzero(sizes < self.largest * channel.size) + 1
             if small.size:

@@ -14,6 +14,8 @@ from mindvoxel.volume import Vector
 Shape = tuple[int, int, int]
 # Stands for a cell between voxels of several classes: never a class, nor the −1 outside the non-zero mask.
 _MIXED = -2
+# Points that are weighed at once: a weight for each of a hundred classes then takes megabytes, not gigabytes.
+_AT_ONCE = 2**13
 
 
 def affine_matrix(angles_deg: Vector, scale: Vector, spacing_mm: Vector = (1.0, 1.0, 1.0)) -> np.ndarray:
@@ -89,9 +91,11 @@ def turn_label(label: np.ndarray, centre: Vector, matrix: np.ndarray, patch_size
     else:
         # cell i covers [i, i + 1), and so has its centre at i + 0.5; a point outside is next to a cell outside
         patch = ndimage.affine_transform(cells, matrix, offset - 0.5, patch_size, order=0, mode="nearest")
-    at = np.argwhere(patch == _MIXED)
-    if len(at):
-        patch[tuple(at.T)] = _weigh(box, at @ matrix.T + offset)
+    mixed = np.flatnonzero(patch == _MIXED)
+    for first in range(0, len(mixed), _AT_ONCE):
+        some = mixed[first : first + _AT_ONCE]
+        at = np.stack(np.unravel_index(some, patch.shape), axis=1)
+        patch.flat[some] = _weigh(box, at @ matrix.T + offset)
     return patch.astype(label.dtype)
 
 
