@@ -105,7 +105,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition, seconds: float = 10) -> None:
+def wait_until(condition, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
@@ -248,7 +248,7 @@ def test_no_worker_outlives_its_parent(jobs, tmp_path, sent):
     )
     wait_until(lambda: len(pids(tmp_path)) == 2 and list(tmp_path.glob(".partial*")))
     parent.send_signal(sent)
-    out, err = parent.communicate(timeout=10)
+    out, err = parent.communicate(timeout=60)
     assert parent.returncode == -sent
     wait_until(lambda: not any(map(alive, pids(tmp_path))), 5)
     assert out == "started\n"
