@@ -4,6 +4,7 @@ from mindspore import nn, ops
 
 from mindvoxel.nn.conv import Conv3d, Conv3dTranspose
 from mindvoxel.nn.init import weight_init
+from mindvoxel.nn.layout import channel_blocks
 from mindvoxel.nn.norm import InstanceNorm3d
 
 
@@ -26,6 +27,10 @@ class UNet(nn.Cell):
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128, 256), num_classes: int = 3):
         super().__init__()
+        with channel_blocks(widths, (1, num_classes)):
+            self.build(widths, num_classes)
+
+    def build(self, widths: tuple[int, ...], num_classes: int) -> None:
         init = weight_init("he_normal", 0.01)
         before = (1, *widths[:-1])
         self.downs = nn.CellList(

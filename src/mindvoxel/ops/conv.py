@@ -25,10 +25,13 @@ class Geometry:
     pad_before: tuple[int, ...]
     pad_after: tuple[int, ...]
     transposed: bool = False
+    blocked_in: bool = False  # the channels of the input lie in groups of 16: see mindvoxel.nn.layout
+    blocked_out: bool = False
 
     def numbers(self) -> list[int]:
         """As the C++ side reads it."""
-        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after]
+        blocked = (int(self.blocked_in), int(self.blocked_out))
+        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after, *blocked]
 
     def output_shape(self, x: Sequence[int], weight: Sequence[int]) -> tuple[int, ...]:
         """Shape of the result. ValueError where the shapes do not fit each other."""
@@ -102,4 +105,5 @@ def convolution(geometry: Geometry, in_channels: int, has_bias: bool) -> tuple[o
     def shape(x, weight, *rest):
         return geometry.output_shape(x, weight)
 
-    return custom("ConvForward", shape, str(geometry.numbers()), bprop=bprop), ms.Tensor(geometry.numbers(), ms.int64)
+    numbers = geometry.numbers()
+    return custom("ConvForward", shape, f"{numbers} {split} {has_bias}", bprop=bprop), ms.Tensor(numbers, ms.int64)

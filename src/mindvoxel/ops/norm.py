@@ -22,6 +22,7 @@ class Form:
     """What is computed: statistics of the batch, of each sample, or given; the activations before and after the sum.
 
     keep: the share of the running statistics that a step keeps, for `batch`.
+    blocked: the tensors' channels lie in groups of 16 (mindvoxel.nn.layout).
     """
 
     kind: str
@@ -29,11 +30,12 @@ class Form:
     last: str = "none"
     epsilon: float = 1e-5
     keep: float = 0.9
+    blocked: bool = False
 
     def numbers(self, has_residual: bool) -> ms.Tensor:
         """As the C++ side reads it."""
         places = [KINDS.index(self.kind), ACTIVATIONS.index(self.act), ACTIVATIONS.index(self.last)]
-        return ms.Tensor([*places, has_residual, self.epsilon, self.keep], ms.float32)
+        return ms.Tensor([*places, has_residual, self.epsilon, self.keep, self.blocked], ms.float32)
 
 
 def is_usable() -> bool:
@@ -82,7 +84,11 @@ def _bprop_with_residual(form: Form) -> Callable:
             return whole(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         dx, dgamma, dbeta = part(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         # graph mode drops this where nobody asks for it: the residual with one channel is the image
-        return dx, dgamma, dbeta, (dout[0] * _derivative(last, out[0])).sum(1, keepdims=True)
+        every = dout[0] * _derivative(last, out[0])
+        if form.blocked:
+            groups = every.reshape(every.shape[0], every.shape[1] // 16, -1, 16)
+            return dx, dgamma, dbeta, groups.sum((1, 3)).reshape(residual.shape)
+        return dx, dgamma, dbeta, every.sum(1, keepdims=True)
 
     def of_instance(numbers, x, gamma, beta, residual, out, dout):
         dx, dgamma, dbeta, dresidual = gradients(numbers, x, gamma, beta, residual, out, dout)
