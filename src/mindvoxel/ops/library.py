@@ -28,7 +28,7 @@ def open_library(path: Path = LIBRARY) -> ctypes.CDLL:
         lib = ctypes.CDLL(str(path), mode=os.RTLD_LOCAL | os.RTLD_NOW)
     except OSError as error:
         raise Unusable(f"it does not load ({error}); build it anew: {BUILD_COMMAND}") from error
-    if not hasattr(lib, "mindvoxel_has_norm"):
+    if not hasattr(lib, "mindvoxel_block"):
         raise Unusable(f"it was built from older sources; build it anew: {BUILD_COMMAND}")
     for name in ("mindvoxel_isa", "mindvoxel_onednn_version"):
         getattr(lib, name).restype = ctypes.c_char_p

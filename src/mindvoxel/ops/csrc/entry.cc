@@ -142,6 +142,8 @@ MINDVOXEL_API int mindvoxel_usable() {
 
 MINDVOXEL_API int mindvoxel_has_bf16() { return mindvoxel::HasBf16() ? 1 : 0; }
 MINDVOXEL_API const char *mindvoxel_isa() { return mindvoxel::IsaName(); }
+// Channels that lie together in a blocked tensor; older builds know of none.
+MINDVOXEL_API int mindvoxel_block() { return 16; }
 MINDVOXEL_API int mindvoxel_num_threads() { return mindvoxel::NumThreads(); }
 
 MINDVOXEL_API const char *mindvoxel_onednn_version() {
