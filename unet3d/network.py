@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mindspore import nn, ops
 
 from mindvoxel.nn.blocks import ConvBlocks, ConvForm, head, repeat_voxels, up
+from mindvoxel.nn.layout import channel_blocks
 
 
 @dataclass(frozen=True)
@@ -129,4 +130,6 @@ def build(
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
     conv_form = ConvForm(norm, negative_slope, FORMS[form].conv_bias)
-    return UNet(in_channels, num_classes, strides, kernels, filters, conv_form, FORMS[form], deep_supervision)
+    inner = () if norm == "group" else filters  # group norm knows nothing of blocked tensors
+    with channel_blocks(inner, (in_channels, num_classes)):
+        return UNet(in_channels, num_classes, strides, kernels, filters, conv_form, FORMS[form], deep_supervision)

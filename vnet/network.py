@@ -8,6 +8,7 @@ from mindvoxel.nn.blocks import ConvNormAct, Refine, UpNormAct
 from mindvoxel.nn.conv import Conv3d
 from mindvoxel.nn.dropout import ChannelDropout
 from mindvoxel.nn.init import weight_init
+from mindvoxel.nn.layout import channel_blocks
 from mindvoxel.nn.norm import BatchNorm
 
 
@@ -99,9 +100,20 @@ class VNet(nn.Cell):
         depth = len(down_convs)
         if len(up_convs) != depth:
             raise ValueError(f"up_convs must name as many stages as down_convs ({depth}), got {len(up_convs)}")
-        form = {"act": act, "init": init}
-        rates = [dropout if level >= 2 else 0.0 for level in range(depth)]  # at 128 and 256 channels, as published
         self.depth = depth
+        # an activation with parameters is made of MindSpore's operators, which know nothing of blocked tensors
+        inner = (width,) if split_activation(act, width)[0] != "none" else ()
+        with channel_blocks(inner, (1, num_classes)):
+            self.build(num_classes, width, (down_convs, up_convs), dropout, {"act": act, "init": init})
+        stages = [*self.downs, *self.ups]
+        self.noise_channels = sum(stage.noise_channels for stage in stages)
+        ends = [sum(stage.noise_channels for stage in stages[: i + 1]) for i in range(len(stages))]
+        self.spans = tuple((end - stage.noise_channels, end) for stage, end in zip(stages, ends, strict=True))
+
+    def build(self, num_classes: int, width: int, convs: tuple, dropout: float, form: dict) -> None:
+        """The cells, in the order of the paper's figure; `convs` for the stages down and up."""
+        depth, (down_convs, up_convs) = self.depth, convs
+        rates = [dropout if level >= 2 else 0.0 for level in range(depth)]  # at 128 and 256 channels, as published
         self.in_block = InBlock(width, **form)
         self.downs = nn.CellList(
             [DownBlock(width * 2**i, down_convs[i], dropout=rates[i], **form) for i in range(depth)]
@@ -114,10 +126,6 @@ class VNet(nn.Cell):
             wide = 2 * skip
         self.ups = nn.CellList(ups)
         self.out_block = OutBlock(wide, num_classes, **form)
-        stages = [*self.downs, *self.ups]
-        self.noise_channels = sum(stage.noise_channels for stage in stages)
-        ends = [sum(stage.noise_channels for stage in stages[: i + 1]) for i in range(len(stages))]
-        self.spans = tuple((end - stage.noise_channels, end) for stage, end in zip(stages, ends, strict=True))
 
     def construct(self, x, noise=None):
         skips = (self.in_block(x),)

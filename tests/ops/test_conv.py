@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import mindspore as ms
 import numpy as np
@@ -38,12 +39,17 @@ CASES = {
     "1^3": ((2, 2, 5, 4, 3), (2, 2, 1, 1, 1), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
     "1^3 head": ((3, 32, 3, 4, 5), (3, 32, 1, 1, 1), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
     "2^3 down": ((2, 16, 4, 6, 8), (32, 16, 2, 2, 2), (2, 2, 2), (0, 0, 0), (0, 0, 0), False),
+    "2^2 down": ((3, 32, 6, 10), (48, 32, 2, 2), (2, 2), (0, 0), (0, 0), False),
+    "2^3 down, a voxel left": ((1, 16, 5, 6, 4), (16, 16, 2, 2, 2), (2, 2, 2), (0, 0, 0), (0, 0, 0), False),
+    "1^3 head, many voxels": ((2, 48, 9, 23, 21), (4, 48, 1, 1, 1), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
     "2^3 down, odd": ((2, 3, 5, 7, 6), (4, 3, 2, 2, 2), (2, 2, 2), (0, 0, 0), (0, 0, 0), False),
     "3^3 stride 2": ((2, 8, 7, 6, 9), (9, 8, 3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1), False),
     "mixed strides": ((1, 5, 7, 8, 9), (6, 5, 3, 3, 3), (1, 2, 3), (1, 1, 1), (1, 1, 1), False),
     "one-sided padding": ((1, 4, 5, 6, 4), (5, 4, 2, 4, 3), (1, 1, 1), (0, 1, 2), (1, 2, 0), False),
     "no padding": ((2, 3, 6, 5, 7), (4, 3, 5, 4, 3), (1, 1, 1), (0, 0, 0), (0, 0, 0), False),
     "2^3 up": ((2, 16, 3, 4, 2), (16, 8, 2, 2, 2), (2, 2, 2), (0, 0, 0), (0, 0, 0), True),
+    "2^3 up, blocks": ((2, 32, 3, 4, 5), (32, 16, 2, 2, 2), (2, 2, 2), (0, 0, 0), (0, 0, 0), True),
+    "2x1x2 up, 14 voxels": ((1, 16, 2, 3, 14), (16, 64, 2, 1, 2), (2, 1, 2), (0, 0, 0), (0, 0, 0), True),
     "1x2x2 up": ((1, 5, 3, 2, 4), (5, 3, 1, 2, 2), (1, 2, 2), (0, 0, 0), (0, 0, 0), True),
     "3^3 up, overlapping": ((1, 4, 3, 5, 4), (4, 6, 3, 3, 3), (2, 2, 2), (1, 1, 1), (1, 1, 1), True),
     "2-D": ((3, 5, 9, 7), (8, 5, 3, 3), (1, 1), (1, 1), (1, 1), False),
@@ -158,6 +164,41 @@ def test_values_and_gradients(name, mode):
         assert_close(value, want, relative)
     for value, same in zip(run(x, w, None, m, g), [y, dx, dw], strict=True):
         assert_close(value, same, relative)
+
+
+def to_blocks(a):
+    """(N, C, ...) -> the same shape, with (N, C/16, ..., 16) in it."""
+    n, c, *space = a.shape
+    return np.ascontiguousarray(np.moveaxis(a.reshape(n, c // 16, 16, *space), 2, -1)).reshape(a.shape)
+
+
+def from_blocks(a):
+    n, c, *space = a.shape
+    return np.moveaxis(a.reshape(n, c // 16, *space, 16), -1, 2).reshape(a.shape)
+
+
+def _same(a):
+    return a
+
+
+def _can_lie_in_blocks(name):
+    x, w, *_, transposed = CASES[name]
+    channels_out = w[1] if transposed else w[0]
+    return x[1] % 16 == 0 or channels_out % 16 == 0
+
+
+@pytest.mark.parametrize("name", list(filter(_can_lie_in_blocks, CASES)))
+def test_blocked_tensors(name):
+    ms.set_context(mode=ms.GRAPH_MODE)
+    x, w, bias, m, plain = draw(name)
+    blocked = replace(plain, blocked_in=x.shape[1] % 16 == 0, blocked_out=m.shape[1] % 16 == 0)
+    to_in, from_in = (to_blocks, from_blocks) if blocked.blocked_in else (_same, _same)
+    to_out, from_out = (to_blocks, from_blocks) if blocked.blocked_out else (_same, _same)
+    for b in (bias, None):
+        y, dx, *of_weights = run(to_in(x), w, b, to_out(m), blocked)
+        want = run(x, w, b, m, plain)
+        for got, same in zip([from_out(y), from_in(dx), *of_weights], want, strict=True):
+            assert_close(got, same, 2e-5 if "Winograd" in name else 2e-6)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from mindvoxel.nn.exporting import exportable
 from mindvoxel.nn.norm import BatchNorm, InstanceNorm
 from mindvoxel.ops import norm as own
+from tests.ops.test_conv import from_blocks, to_blocks
 
 pytestmark = pytest.mark.skipif(not own.is_usable(), reason="the operator is not built, or there is no AVX-512")
 
@@ -194,3 +195,21 @@ def test_what_does_not_fit_is_an_error():
         cell(x, ms.Tensor(np.ones((1, 2, 3, 3, 1), np.float32)))
     with pytest.raises(ValueError, match="activation must be"):
         BatchNorm(2, "gelu")
+
+
+@pytest.mark.parametrize("kind", own.KINDS)
+@pytest.mark.parametrize(("act", "last", "residual_channels"), FORMS)
+def test_blocked_tensors(kind, act, last, residual_channels):
+    shape = (3, 32, 5, 7, 137)  # more voxels than one part has
+    values = make(shape, residual_channels)
+    weights = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    x, gamma, beta, residual = values
+    plain, in_blocks = (cell_of(kind, 32, act, last, gamma, beta) for _ in range(2))
+    in_blocks.choose_layout(True)
+    want, gradients = result_and_gradients(plain, x, residual, weights)
+    blocked_residual = residual if residual is None or residual_channels else to_blocks(residual)
+    got, blocked = result_and_gradients(in_blocks, to_blocks(x), blocked_residual, to_blocks(weights))
+    assert np.allclose(from_blocks(got), want, rtol=1e-5, atol=1e-5)
+    for a, b in zip(blocked, gradients, strict=True):
+        a = from_blocks(a) if a.shape == shape else a
+        assert np.abs(a - b).max() <= 2e-5 * np.abs(b).max()

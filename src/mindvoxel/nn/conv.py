@@ -4,10 +4,13 @@ On the CPU they run on the operator in `mindvoxel.ops` where that is built, and 
 else: on other devices, for export, and for input that is not float32. Parameters and results are the same either way.
 """
 
+from dataclasses import replace
+
 import mindspore as ms
 from mindspore import nn, ops
 
 from mindvoxel.nn.exporting import is_exporting
+from mindvoxel.nn.layout import BLOCK, is_open
 from mindvoxel.ops import library
 from mindvoxel.ops.conv import Geometry, convolution
 
@@ -49,18 +52,31 @@ def _cut_ends(y, cut: tuple[int, ...]):
 
 
 class _OwnOperator:
-    """The part that every cell below shares: which kernel computes it."""
+    """The part that every cell below shares: which kernel computes it, and in which layout."""
 
     cut = ()
 
-    def choose_kernel(self, geometry: Geometry, in_channels: int, has_bias: bool) -> None:
+    def choose_kernel(self, geometry: Geometry) -> None:
         """Set `operator` to mindvoxel's, or to None for MindSpore's own kernel."""
-        self.operator, self.numbers = None, None
+        self.operator, self.numbers, self.geometry = None, None, geometry
+        self.blocked = False
         if _use_operator():
-            self.operator, self.numbers = convolution(geometry, in_channels, has_bias)
+            self.choose_layout(is_open())
+
+    def choose_layout(self, blocked: bool) -> None:
+        """Whether tensors with a multiple of 16 channels are blocked (mindvoxel.nn.layout)."""
+        if self.operator is None and not _use_operator():
+            return
+        ends = {"blocked_in": self.in_channels, "blocked_out": self.out_channels}
+        lies = {name: blocked and channels % BLOCK == 0 for name, channels in ends.items()}
+        self.blocked = any(lies.values())
+        geometry = replace(self.geometry, **lies)
+        self.operator, self.numbers = convolution(geometry, self.in_channels, self.has_bias)
 
     def construct(self, x):
         if self.operator is None or x.dtype != ms.float32:
+            if self.blocked:
+                raise ValueError("a convolution between blocked tensors takes float32 only; call lay_plain(network)")
             y = self.own_kernel(x)
             return _cut_ends(y, self.cut) if self.cut else y
         if self.has_bias:
@@ -102,7 +118,7 @@ class Conv3d(_OwnOperator, nn.Conv3d):
             data_format="NCDHW",
         )
         self.cut = cut
-        self.choose_kernel(Geometry(_per_axis(stride, 3), pads, pads), in_channels, has_bias)
+        self.choose_kernel(Geometry(_per_axis(stride, 3), pads, pads))
 
 
 class Conv2d(_OwnOperator, nn.Conv2d):
@@ -139,7 +155,7 @@ class Conv2d(_OwnOperator, nn.Conv2d):
             data_format="NCHW",
         )
         self.cut = cut
-        self.choose_kernel(Geometry(_per_axis(stride, 2), pads, pads), in_channels, has_bias)
+        self.choose_kernel(Geometry(_per_axis(stride, 2), pads, pads))
 
 
 class Conv3dTranspose(_OwnOperator, nn.Conv3dTranspose):
@@ -164,7 +180,7 @@ class Conv3dTranspose(_OwnOperator, nn.Conv3dTranspose):
             data_format="NCDHW",
         )
         geometry = Geometry(_per_axis(stride, 3), (0, 0, 0), (0, 0, 0), transposed=True)
-        self.choose_kernel(geometry, in_channels, has_bias)
+        self.choose_kernel(geometry)
 
 
 class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
@@ -191,7 +207,7 @@ class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
             bias_init="zeros",
         )
         geometry = Geometry(_per_axis(stride, 2), (0, 0), (0, 0), transposed=True)
-        self.choose_kernel(geometry, in_channels, has_bias)
+        self.choose_kernel(geometry)
         size = (1, *_per_axis(stride, 2))
         self.as_3d = None
         if is_exporting():

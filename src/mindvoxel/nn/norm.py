@@ -10,6 +10,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from mindvoxel.nn.activation import fixed_activation
 from mindvoxel.nn.exporting import is_exporting
+from mindvoxel.nn.layout import BLOCK, is_open
 from mindvoxel.ops.norm import Form, is_usable, normalisation
 
 
@@ -23,7 +24,24 @@ class _WithActivations:
     def follow_with(self, act: str, last: str, slope: float) -> None:
         """Set the activations: `none`, `elu` or `leaky_relu`, with its slope below 0."""
         self.act, self.last = fixed_activation(act, slope), fixed_activation(last, slope)
+        self.form = {"act": act, "last": last, "leak": slope}
         self.fused = _use_operator()
+        self.blocked = False
+        self.choose_layout(is_open())
+
+    def choose_layout(self, blocked: bool) -> None:
+        """Whether tensors with a multiple of 16 channels are blocked (mindvoxel.nn.layout)."""
+        if self.fused:
+            self.blocked = blocked and self.channels % BLOCK == 0
+            self.build_operators()
+
+    def is_operator_for(self, x) -> bool:
+        """Whether mindvoxel's operator computes this; MindSpore's own know nothing of blocked tensors."""
+        if self.fused and x.dtype == ms.float32:
+            return True
+        if self.blocked:
+            raise ValueError("a normalisation of blocked tensors takes float32 only; call lay_plain(network)")
+        return False
 
     def finish(self, x, residual):
         """What follows the normalisation, in MindSpore's own operators."""
@@ -40,16 +58,18 @@ class BatchNorm(_WithActivations, nn.BatchNorm3d):
 
     def __init__(self, channels: int, act: str = "none", last: str = "none", *, slope: float = 0.01):
         super().__init__(channels, eps=1e-5, momentum=0.9, affine=True, use_batch_statistics=None)
+        self.channels = channels
         self.follow_with(act, last, slope)
-        if self.fused:
-            form = {"act": act, "last": last, "leak": slope}
-            self.train_alone, self.train_numbers = normalisation(Form("batch", **form), False)
-            self.train_joined, self.train_joined_numbers = normalisation(Form("batch", **form), True)
-            self.infer_alone, self.infer_numbers = normalisation(Form("given", **form), False)
-            self.infer_joined, self.infer_joined_numbers = normalisation(Form("given", **form), True)
+
+    def build_operators(self) -> None:
+        train, infer = (Form(kind, **self.form, blocked=self.blocked) for kind in ("batch", "given"))
+        self.train_alone, self.train_numbers = normalisation(train, False)
+        self.train_joined, self.train_joined_numbers = normalisation(train, True)
+        self.infer_alone, self.infer_numbers = normalisation(infer, False)
+        self.infer_joined, self.infer_joined_numbers = normalisation(infer, True)
 
     def construct(self, x, residual=None):
-        if not self.fused or x.dtype != ms.float32:
+        if not self.is_operator_for(x):
             return self.finish(super().construct(x) if x.ndim == 5 else self.bn2d(x), residual)
         norm = self.bn2d
         scale, kept = (norm.gamma, norm.beta), (norm.moving_mean, norm.moving_variance)
@@ -79,14 +99,16 @@ class InstanceNorm(_WithActivations, nn.Cell):
         self.gamma = Parameter(Tensor([1.0] * channels, ms.float32), name="gamma")
         self.beta = Parameter(Tensor([0.0] * channels, ms.float32), name="beta")
         self.norm = None if is_exporting() else ops.BatchNorm(is_training=True, epsilon=1e-5, momentum=0.1)
+        self.channels = channels
         self.follow_with(act, last, slope)
-        if self.fused:
-            form = Form("instance", act, last, leak=slope)
-            self.alone, self.numbers = normalisation(form, False)
-            self.joined, self.joined_numbers = normalisation(form, True)
+
+    def build_operators(self) -> None:
+        form = Form("instance", **self.form, blocked=self.blocked)
+        self.alone, self.numbers = normalisation(form, False)
+        self.joined, self.joined_numbers = normalisation(form, True)
 
     def construct(self, x, residual=None):
-        if not self.fused or x.dtype != ms.float32:
+        if not self.is_operator_for(x):
             return self.finish(self.standardise(x, self.gamma, self.beta), residual)
         if residual is None:
             return self.alone(self.numbers, x, self.gamma, self.beta)[0]
@@ -115,8 +137,11 @@ class GroupNorm(InstanceNorm):
             raise ValueError(f"group norm needs a multiple of {groups} channels, got {channels}; choose another norm")
         self.groups = groups
         self.one, self.zero = Tensor([1.0] * groups, ms.float32), Tensor([0.0] * groups, ms.float32)
-        if self.fused:
-            self.plain, self.plain_numbers = normalisation(Form("instance"), False)
+
+    def build_operators(self) -> None:
+        if self.blocked:
+            raise ValueError("group norm takes no blocked tensors; build it outside channel_blocks()")
+        self.plain, self.plain_numbers = normalisation(Form("instance"), False)
 
     def construct(self, x, residual=None):
         along = (1, x.shape[1]) + (1,) * (x.ndim - 2)

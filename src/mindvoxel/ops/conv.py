@@ -25,10 +25,13 @@ class Geometry:
     pad_before: tuple[int, ...]
     pad_after: tuple[int, ...]
     transposed: bool = False
+    blocked_in: bool = False  # the channels of the input lie in groups of 16: see mindvoxel.nn.layout
+    blocked_out: bool = False
 
     def numbers(self) -> list[int]:
         """As the C++ side reads it."""
-        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after]
+        blocked = (int(self.blocked_in), int(self.blocked_out))
+        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after, *blocked]
 
     def output_shape(self, x: Sequence[int], weight: Sequence[int]) -> tuple[int, ...]:
         """Shape of the result. ValueError where the shapes do not fit each other."""

@@ -21,7 +21,8 @@ class Form:
     """What is computed: statistics of the batch, of each sample, or given; the activations before and after the sum.
 
     keep: the share of the running statistics that a step keeps, for `batch`.  leak: slope of leaky_relu below 0; above
-    0 where leaky_relu is the last activation, whose gradient is told from the sign of its result.
+    0 where leaky_relu is the last activation, whose gradient is told from the sign of its result.  blocked: the
+    channels of x, y and a whole residual lie in groups of 16 (mindvoxel.nn.layout).
     """
 
     kind: str
@@ -30,11 +31,13 @@ class Form:
     epsilon: float = 1e-5
     keep: float = 0.9
     leak: float = 0.01
+    blocked: bool = False
 
     def numbers(self, has_residual: bool) -> ms.Tensor:
         """As the C++ side reads it."""
         places = [KINDS.index(self.kind), ACTIVATIONS.index(self.act), ACTIVATIONS.index(self.last)]
-        return ms.Tensor([*places, has_residual, self.epsilon, self.keep, self.leak], ms.float32)
+        rest = [has_residual, self.epsilon, self.keep, self.leak, self.blocked]
+        return ms.Tensor([*places, *rest], ms.float32)
 
 
 def is_usable() -> bool:
@@ -83,7 +86,11 @@ def _bprop_with_residual(form: Form) -> Callable:
             return whole(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         dx, dgamma, dbeta = part(numbers, x, gamma, beta, out[1], out[2], dout[0], out[0])
         # graph mode drops this where nobody asks for it: the residual with one channel is the image
-        return dx, dgamma, dbeta, (dout[0] * _derivative(last, leak, out[0])).sum(1, keepdims=True)
+        every = dout[0] * _derivative(last, leak, out[0])
+        if form.blocked:
+            groups = every.reshape(every.shape[0], every.shape[1] // 16, -1, 16)
+            return dx, dgamma, dbeta, groups.sum((1, 3)).reshape(residual.shape)
+        return dx, dgamma, dbeta, every.sum(1, keepdims=True)
 
     def of_instance(numbers, x, gamma, beta, residual, out, dout):
         dx, dgamma, dbeta, dresidual = gradients(numbers, x, gamma, beta, residual, out, dout)

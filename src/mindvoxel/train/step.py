@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import amp, nn, ops
 
+from mindvoxel.nn.layout import lay_plain
 from mindvoxel.nn.norm import InstanceNorm
 from mindvoxel.ops.finite import all_finite_operator, global_norm_operator
 
@@ -23,6 +24,8 @@ def mixed_precision(network: nn.Cell, level: str) -> None:
     mindvoxel's CPU operator. O1 and O2 are set cell by cell, because MindSpore's own O1 rewrites source that it must
     find in __init__ of a certain form, and its own O2 keeps only its own classes in float32, not their heirs.
     """
+    if level != "O0":
+        lay_plain(network)
     if level == "auto":
         amp.auto_mixed_precision(network, "auto", dtype=ms.float16)
     if level in ("O2", "O3"):

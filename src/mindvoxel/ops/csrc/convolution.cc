@@ -1,7 +1,14 @@
 #include "convolution.h"
 
+#include <functional>
+#include <numeric>
+#include <vector>
+
 #include "fold.h"
+#include "head.h"
 #include "layout.h"
+#include "norm_kernels.h"
+#include "patches.h"
 #include "winograd.h"
 
 namespace mindvoxel {
@@ -29,15 +36,36 @@ Case InF32(Case c) {
 
 }  // namespace
 
+void SumChannels(const Dims &dims, const float *blocked, float *sums) {
+  using norm::kLanes;
+  const int64_t blocks = dims[1] / kLanes, count = dims[0] * blocks;
+  const int64_t size = kLanes * std::accumulate(dims.begin() + 2, dims.end(), int64_t{1}, std::multiplies<>());
+  std::vector<norm::Sums> parts(count);
+#pragma omp parallel for schedule(static) num_threads(NumThreads())
+  for (int64_t i = 0; i < count; i++) {
+    const float zeros[kLanes] = {};
+    norm::Moments(blocked + i * size, size, zeros, &parts[i]);
+  }
+  for (int64_t c = 0; c < dims[1]; c++) {
+    double sum = 0;
+    for (int64_t n = 0; n < dims[0]; n++) sum += parts[n * blocks + c / kLanes].first[c % kLanes];
+    sums[c] = static_cast<float>(sum);
+  }
+}
+
 std::unique_ptr<Forward> MakeForward(const Case &c) {
+  if (IsBlockedHead(c)) return MakeHeadForward(c);
   if (IsHead(c)) return MakeDirectForward(InF32(c));
+  if (IsPatchwise(c)) return MakePatchwiseForward(c);
   if (const auto fold = ChooseFold(c)) return MakeFoldedForward(c, *fold);
   if (WantsWinograd(c, false)) return MakeWinogradForward(c);
   return MakeDirectForward(c);
 }
 
 std::unique_ptr<Backward> MakeBackward(const Case &c, bool data, bool weights) {
+  if (IsBlockedHead(c)) return MakeHeadBackward(c);
   if (IsHead(c)) return MakeDirectBackward(InF32(c), data, weights);
+  if (IsPatchwise(c)) return MakePatchwiseBackward(c);
   if (WantsWinograd(c, data)) return MakeWinogradBackward(c, data, weights);
   const auto fold = weights ? ChooseFold(c) : std::nullopt;
   if (!fold) return MakeDirectBackward(c, data, weights);

@@ -14,12 +14,20 @@ enum class Precision { kF32, kBf16 };  // of the factors; sums and results are a
 struct Case {
   bool transposed = false;
   bool has_bias = false;
+  bool src_blocked = false, dst_blocked = false;  // the caller's layout: BlockedDesc() or PlainDesc()
   Precision precision = Precision::kF32;
   Dims src, weights, dst;
   Window window;
 };
 
-// dst = conv(src, weights) + bias; all tensors dense f32 in NCDHW order. `bias` is null without one.
+// The caller's descriptions of the two tensors.
+inline Desc CallerDesc(const Dims &dims, bool blocked) {
+  return blocked ? BlockedDesc(dims, Type::f32) : PlainDesc(dims, Type::f32);
+}
+inline Desc SrcDesc(const Case &c) { return CallerDesc(c.src, c.src_blocked); }
+inline Desc DstDesc(const Case &c) { return CallerDesc(c.dst, c.dst_blocked); }
+
+// dst = conv(src, weights) + bias; all tensors dense f32. `bias` is null without one.
 class Forward {
  public:
   virtual ~Forward() = default;
@@ -35,6 +43,9 @@ class Backward {
   virtual ~Backward() = default;
   virtual void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) = 0;
 };
+
+// The sums of a blocked tensor by channel.
+void SumChannels(const Dims &dims, const float *blocked, float *sums);
 
 // The fastest known way for this case...
 std::unique_ptr<Forward> MakeForward(const Case &c);

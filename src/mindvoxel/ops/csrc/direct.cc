@@ -48,10 +48,10 @@ class DirectForward : public Forward {
   explicit DirectForward(const Case &c)
       : desc_(Describe(c)),
         primitive_(desc_),
-        src_(PlainDesc(c.src, Type::f32), desc_.src_desc()),
+        src_(SrcDesc(c), desc_.src_desc()),
         weights_(WeightsDesc(c), desc_.weights_desc()),
         bias_(BiasDesc(c)),
-        dst_(PlainDesc(c.dst, Type::f32), desc_.dst_desc()) {}
+        dst_(DstDesc(c), desc_.dst_desc()) {}
 
   void Run(const float *src, const float *weights, const float *bias, float *dst) override {
     Arena::Scope scope;
@@ -83,9 +83,9 @@ class DirectData {
   explicit DirectData(const Case &c)
       : desc_(Describe(c)),
         primitive_(desc_),
-        diff_dst(PlainDesc(c.dst, Type::f32), desc_.diff_dst_desc()),
+        diff_dst(DstDesc(c), desc_.diff_dst_desc()),
         weights_(WeightsDesc(c), desc_.weights_desc()),
-        diff_src_(PlainDesc(c.src, Type::f32), desc_.diff_src_desc()) {}
+        diff_src_(SrcDesc(c), desc_.diff_src_desc()) {}
 
   void Run(const float *weights, const memory &gradient, float *diff_src) const {
     Arena::Scope scope;
@@ -121,8 +121,8 @@ class DirectWeights {
   explicit DirectWeights(const Case &c)
       : desc_(Describe(c)),
         primitive_(desc_),
-        diff_dst(PlainDesc(c.dst, Type::f32), desc_.diff_dst_desc()),
-        src_(PlainDesc(c.src, Type::f32), desc_.src_desc()),
+        diff_dst(DstDesc(c), desc_.diff_dst_desc()),
+        src_(SrcDesc(c), desc_.src_desc()),
         bias_(BiasDesc(c)),
         diff_weights_(WeightsDesc(c), desc_.diff_weights_desc()) {}
 

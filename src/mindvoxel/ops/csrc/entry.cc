@@ -1,7 +1,9 @@
 // The functions that MindSpore calls (ops.Custom, func_type="aot") and those that Python sets the library up with.
 //
 // Every operator's last input is an int64 tensor that holds what shapes do not tell:
-//   [transposed, strides..., padding before..., padding after...], one number per space axis.
+//   [transposed, strides..., padding before..., padding after..., source blocked, result blocked], strides and padding
+// one number per space axis. A blocked tensor has its channels in groups of 16: (N, C/16, space..., 16), under the
+// shape (N, C, space...).
 
 #include <cstring>
 #include <string>
@@ -22,13 +24,15 @@ Cache<Backward> backwards;
 void ReadGeometry(const Tensors &t, int i, Case *c) {
   const std::size_t axes = c->src.size() - 2;
   Require(std::strcmp(t.types[i], "int64") == 0, "the last input must be int64");
-  Require(t.ranks[i] == 1 && t.shapes[i][0] == static_cast<int64_t>(1 + 3 * axes),
-          "the last input must hold 1 + 3 numbers per space axis");
+  Require(t.ranks[i] == 1 && t.shapes[i][0] == static_cast<int64_t>(3 + 3 * axes),
+          "the last input must hold 3 + 3 numbers per space axis");
   const auto *numbers = static_cast<const int64_t *>(t.data[i]);
   c->transposed = numbers[0] != 0;
   c->window.strides.assign(numbers + 1, numbers + 1 + axes);
   c->window.pad_begin.assign(numbers + 1 + axes, numbers + 1 + 2 * axes);
   c->window.pad_end.assign(numbers + 1 + 2 * axes, numbers + 1 + 3 * axes);
+  c->src_blocked = numbers[1 + 3 * axes] != 0;
+  c->dst_blocked = numbers[2 + 3 * axes] != 0;
 }
 
 // The size along one axis that the larger side must have for the smaller side to be `small`.
@@ -41,6 +45,8 @@ void Check(const Case &c) {
   Require(rank >= 3 && rank <= 5 && c.weights.size() == rank && c.dst.size() == rank, "tensors must have 3 to 5 axes");
   Require(c.src[0] == c.dst[0], "batch sizes differ");
   Require(c.weights[0] == c.dst[1] && c.weights[1] == c.src[1], "weights do not match the channels");
+  Require((!c.src_blocked || c.src[1] % 16 == 0) && (!c.dst_blocked || c.dst[1] % 16 == 0),
+          "channels of a blocked tensor must be a multiple of 16");
   for (std::size_t i = 2; i < rank; i++) {
     const int64_t stride = c.window.strides[i - 2], padding = c.window.pad_begin[i - 2] + c.window.pad_end[i - 2];
     Require(stride > 0 && c.window.pad_begin[i - 2] >= 0 && c.window.pad_end[i - 2] >= 0, "bad stride or padding");
@@ -127,7 +133,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
 }
 
 // Counted up when what the operators take or give changes (library.py).
-MINDVOXEL_API int mindvoxel_interface() { return 2; }
+MINDVOXEL_API int mindvoxel_interface() { return 3; }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process
 // (MindSpore brings its own) could otherwise answer in its place.

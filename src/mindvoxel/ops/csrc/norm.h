@@ -14,6 +14,7 @@ struct Case {
   Kind kind;
   Act act, last;
   int64_t batch, channels, space;
+  bool blocked;               // channels lie in groups of 16: (N, C/16, space, 16)
   bool one_channel_residual;  // the residual's only channel is added to every channel
   float epsilon, keep;        // `keep` of the running statistics is kept at each step
   float leak;                 // slope of a leaky activation below 0

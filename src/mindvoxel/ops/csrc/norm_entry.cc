@@ -1,6 +1,6 @@
 // Normalisation as MindSpore calls it. The first input is a float32 tensor that holds what shapes do not tell:
 //   [Kind, Act, last Act, whether there is a residual, epsilon, the share of the running statistics that is kept,
-//    the slope of a leaky activation below 0].
+//    the slope of a leaky activation below 0, whether the tensors of x's shape are blocked: (N, C/16, space..., 16)].
 
 #include <cstring>
 
@@ -17,7 +17,7 @@ struct Request {
 
 Request Read(const Tensors &t) {
   for (int i = 0; i < t.count; i++) Require(std::strcmp(t.types[i], "float32") == 0, "tensors must be float32");
-  Require(t.count > 3 && t.ranks[0] == 1 && t.shapes[0][0] == 7, "the first input must hold 7 numbers");
+  Require(t.count > 3 && t.ranks[0] == 1 && t.shapes[0][0] == 8, "the first input must hold 8 numbers");
   const float *n = t.In(0);
   for (int i = 0; i < 3; i++) Require(n[i] == 0 || n[i] == 1 || n[i] == 2, "unknown kind or activation");
   const Dims x = t.Shape(1);
@@ -30,11 +30,13 @@ Request Read(const Tensors &t) {
   r.c.epsilon = n[4];
   r.c.keep = n[5];
   r.c.leak = n[6];
+  r.c.blocked = n[7] != 0;
   r.c.batch = x[0];
   r.c.channels = x[1];
   r.c.space = 1;
   for (std::size_t i = 2; i < x.size(); i++) r.c.space *= x[i];
   Require(r.c.batch * r.c.channels * r.c.space > 0, "the input is empty");
+  Require(!r.c.blocked || r.c.channels % norm::kLanes == 0, "channels of a blocked tensor must be a multiple of 16");
   return r;
 }
 

@@ -10,39 +10,48 @@ namespace {
 
 using namespace vectors;
 
-constexpr int64_t kBlock = 64 * kLanes;  // so many are summed in f32, the blocks in double
+constexpr int64_t kBlock = 64 * vectors::kLanes;  // so many are summed in f32, the blocks in double
 
 __mmask16 Negative(Vec x) { return _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ); }
 
 template <Act kAct>
-Vec Activate(Vec z, float leak) {
+Vec Activate(Vec z, Vec leak) {
   if constexpr (kAct == Act::kElu) return _mm512_mask_mov_ps(z, Negative(z), ExpMinusOne(z));
-  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(z, Negative(z), z, Set(leak));
+  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(z, Negative(z), z, leak);
   return z;
 }
 
 // g times the derivative, given the activation's result.
 template <Act kAct>
-Vec BackFromResult(Vec g, Vec y, float leak) {
+Vec BackFromResult(Vec g, Vec y, Vec leak) {
   if constexpr (kAct == Act::kElu) return _mm512_mask_fmadd_ps(g, Negative(y), y, g);
-  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(g, Negative(y), g, Set(leak));
+  if constexpr (kAct == Act::kLeaky) return _mm512_mask_mul_ps(g, Negative(y), g, leak);
   return g;
 }
 
-Vec Centred(Vec x, const Affine &affine) { return _mm512_sub_ps(x, Set(affine.mean)); }
-
-Vec Scaled(Vec centred, const Affine &affine) { return _mm512_fmadd_ps(centred, Set(affine.scale), Set(affine.shift)); }
+// The affine part in registers.
+struct Line {
+  explicit Line(const Affine &a)
+      : mean(_mm512_loadu_ps(a.mean)),
+        scale(_mm512_loadu_ps(a.scale)),
+        shift(_mm512_loadu_ps(a.shift)),
+        leak(Set(a.leak)) {}
+  Vec Centred(Vec x) const { return _mm512_sub_ps(x, mean); }
+  Vec Scaled(Vec centred) const { return _mm512_fmadd_ps(centred, scale, shift); }
+  Vec mean, scale, shift, leak;
+};
 
 // Adds up vectors in f32 within a block and in double from block to block.
 class Sum {
  public:
   void Add(Vec value) { block_ = _mm512_add_ps(block_, value); }
   void AddProduct(Vec a, Vec b) { block_ = _mm512_fmadd_ps(a, b, block_); }
-  double Take() {
+  void MoveTo(double *lanes) {
     const __m512d low = _mm512_cvtps_pd(_mm512_castps512_ps256(block_));
     const __m512d high = _mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(block_), 1)));
+    _mm512_storeu_pd(lanes, _mm512_add_pd(_mm512_loadu_pd(lanes), low));
+    _mm512_storeu_pd(lanes + 8, _mm512_add_pd(_mm512_loadu_pd(lanes + 8), high));
     block_ = _mm512_setzero_ps();
-    return _mm512_reduce_add_pd(_mm512_add_pd(low, high));
   }
 
  private:
@@ -61,8 +70,8 @@ void Blocks(int64_t count, Sums *sums, Step step) {
       step(i + kLanes, static_cast<__mmask16>(0xFFFF), first[1], second[1]);
     }
     for (; i < end; i += kLanes) step(i, Tail(end - i), first[0], second[0]);
-    sums->first += first[0].Take() + first[1].Take();
-    sums->second += second[0].Take() + second[1].Take();
+    for (Sum &sum : first) sum.MoveTo(sums->first);
+    for (Sum &sum : second) sum.MoveTo(sums->second);
   }
 }
 
@@ -74,23 +83,25 @@ void Vectors(int64_t count, Step step) {
 }
 
 template <Act kAct, Act kLast>
-void ApplyTo(const float *x, const float *residual, int64_t count, const Affine &affine, float *y) {
+void ApplyTo(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine, float *y) {
+  const Line line(affine);
   const auto activated = [&](int64_t i, __mmask16 mask) {
-    return Activate<kAct>(Scaled(Centred(_mm512_maskz_loadu_ps(mask, x + i), affine), affine), affine.leak);
+    return Activate<kAct>(line.Scaled(line.Centred(_mm512_maskz_loadu_ps(mask, x + i))), line.leak);
   };
   if (residual == nullptr) {
     Vectors(count, [&](int64_t i, __mmask16 mask) { _mm512_mask_storeu_ps(y + i, mask, activated(i, mask)); });
     return;
   }
   Vectors(count, [&](int64_t i, __mmask16 mask) {
-    const Vec sum = _mm512_add_ps(activated(i, mask), _mm512_maskz_loadu_ps(mask, residual + i));
-    _mm512_mask_storeu_ps(y + i, mask, Activate<kLast>(sum, affine.leak));
+    const Vec more = spread ? Set(residual[i / kLanes]) : _mm512_maskz_loadu_ps(mask, residual + i);
+    const Vec sum = _mm512_add_ps(activated(i, mask), more);
+    _mm512_mask_storeu_ps(y + i, mask, Activate<kLast>(sum, line.leak));
   });
 }
 
 // The gradient of the sum that `last` was taken of.
 template <Act kLast>
-Vec OfSum(const float *y, const float *dy, int64_t i, __mmask16 mask, float leak) {
+Vec OfSum(const float *y, const float *dy, int64_t i, __mmask16 mask, Vec leak) {
   const Vec g = _mm512_maskz_loadu_ps(mask, dy + i);
   if constexpr (kLast == Act::kNone) return g;
   return BackFromResult<kLast>(g, _mm512_maskz_loadu_ps(mask, y + i), leak);
@@ -98,20 +109,22 @@ Vec OfSum(const float *y, const float *dy, int64_t i, __mmask16 mask, float leak
 
 // The gradient of z.
 template <Act kAct>
-Vec OfAffine(Vec g, Vec centred, const Affine &affine) {
+Vec OfAffine(Vec g, Vec centred, const Line &line) {
   if constexpr (kAct == Act::kNone) return g;
-  const Vec z = Scaled(centred, affine);
-  return BackFromResult<kAct>(g, kAct == Act::kElu ? Activate<kAct>(z, affine.leak) : z, affine.leak);  // leaky ReLU keeps the sign
+  const Vec z = line.Scaled(centred);
+  // leaky ReLU keeps the sign
+  return BackFromResult<kAct>(g, kAct == Act::kElu ? Activate<kAct>(z, line.leak) : z, line.leak);
 }
 
 template <Act kAct, Act kLast>
 void GatherFrom(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine, Sums *sums,
                 float *residual_gradient) {
+  const Line line(affine);
   Blocks(count, sums, [&](int64_t i, __mmask16 mask, Sum &first, Sum &second) {
-    const Vec centred = Centred(_mm512_maskz_loadu_ps(mask, x + i), affine);
-    const Vec g = OfSum<kLast>(y, dy, i, mask, affine.leak);
+    const Vec centred = line.Centred(_mm512_maskz_loadu_ps(mask, x + i));
+    const Vec g = OfSum<kLast>(y, dy, i, mask, line.leak);
     if (residual_gradient != nullptr) _mm512_mask_storeu_ps(residual_gradient + i, mask, g);
-    const Vec dz = OfAffine<kAct>(g, centred, affine);  // 0 in lanes beyond the end
+    const Vec dz = OfAffine<kAct>(g, centred, line);  // 0 in lanes beyond the end
     first.Add(dz);
     second.AddProduct(dz, centred);
   });
@@ -120,12 +133,13 @@ void GatherFrom(const float *x, const float *y, const float *dy, int64_t count, 
 template <Act kAct, Act kLast>
 void DeliverTo(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine,
                const Correction &correction, float *dx) {
-  const Vec scale = Set(affine.scale), offset = Set(correction.offset), slope = Set(correction.slope);
+  const Line line(affine);
+  const Vec offset = _mm512_loadu_ps(correction.offset), slope = _mm512_loadu_ps(correction.slope);
   Vectors(count, [&](int64_t i, __mmask16 mask) {
-    const Vec centred = Centred(_mm512_maskz_loadu_ps(mask, x + i), affine);
-    const Vec dz = OfAffine<kAct>(OfSum<kLast>(y, dy, i, mask, affine.leak), centred, affine);
+    const Vec centred = line.Centred(_mm512_maskz_loadu_ps(mask, x + i));
+    const Vec dz = OfAffine<kAct>(OfSum<kLast>(y, dy, i, mask, line.leak), centred, line);
     const Vec inner = _mm512_sub_ps(_mm512_fnmadd_ps(centred, slope, dz), offset);
-    _mm512_mask_storeu_ps(dx + i, mask, _mm512_mul_ps(inner, scale));
+    _mm512_mask_storeu_ps(dx + i, mask, _mm512_mul_ps(inner, line.scale));
   });
 }
 
@@ -139,9 +153,10 @@ constexpr Kernels kRow[kActs] = {Make<kAct, Act::kNone>(), Make<kAct, Act::kElu>
 
 }  // namespace
 
-void Moments(const float *x, int64_t count, float shift, Sums *sums) {
+void Moments(const float *x, int64_t count, const float *shift, Sums *sums) {
+  const Vec from = _mm512_loadu_ps(shift);
   Blocks(count, sums, [&](int64_t i, __mmask16 mask, Sum &first, Sum &second) {
-    const Vec value = _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), Set(shift));
+    const Vec value = _mm512_maskz_sub_ps(mask, _mm512_maskz_loadu_ps(mask, x + i), from);
     first.Add(value);
     second.AddProduct(value, value);
   });
@@ -160,7 +175,7 @@ const Kernels *Find(Act act, Act last) {
 
 namespace mindvoxel::norm {
 
-void Moments(const float *, int64_t, float, Sums *) {}
+void Moments(const float *, int64_t, const float *, Sums *) {}
 const Kernels *Find(Act, Act) { return nullptr; }
 
 }  // namespace mindvoxel::norm

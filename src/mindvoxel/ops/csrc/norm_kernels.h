@@ -9,25 +9,30 @@ namespace mindvoxel::norm {
 enum class Act { kNone, kElu, kLeaky };
 constexpr int kActs = 3;
 
+// Everything is read 16 floats at a time, and every lane has numbers of its own: the lanes are 16 channels, or 16
+// voxels of one channel, whose numbers are then all the same.
+constexpr int kLanes = 16;
+
 // z = (x - mean) * scale + shift; the slope of leaky activations below 0.
 struct Affine {
-  float mean, scale, shift, leak;
+  float mean[kLanes], scale[kLanes], shift[kLanes], leak;
 };
 
 // What a gradient needs beside the affine part: dx = scale * (dz - offset - (x - mean) * slope).
 struct Correction {
-  float offset, slope;
+  float offset[kLanes], slope[kLanes];
 };
 
 struct Sums {
-  double first = 0, second = 0;
+  double first[kLanes] = {}, second[kLanes] = {};
 };
 
 // Adds the sums of x - shift and of (x - shift)^2.
-void Moments(const float *x, int64_t count, float shift, Sums *sums);
+void Moments(const float *x, int64_t count, const float *shift, Sums *sums);
 
-// y = last(act(z) + residual); the residual may be null: then y = act(z).
-using Apply = void (*)(const float *x, const float *residual, int64_t count, const Affine &affine, float *y);
+// y = last(act(z) + residual); the residual may be null: then y = act(z). `spread`: one number of it is for 16 of x.
+using Apply = void (*)(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine,
+                       float *y);
 // Adds the sums of dz and of dz * (x - mean). `residual_gradient` (or null) becomes the gradient of the sum that `last`
 // was taken of. `y` is read where `last` is not kNone.
 using Gather = void (*)(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine,

@@ -90,6 +90,11 @@ Desc ChannelsLastDesc(const Dims &dims, Type type) {
   return TaggedDesc(dims, type, Tag::acb, Tag::acdb, Tag::acdeb);
 }
 
+Desc BlockedDesc(const Dims &dims, Type type) {
+  using Tag = memory::format_tag;
+  return TaggedDesc(dims, type, Tag::aBc16b, Tag::aBcd16b, Tag::aBcde16b);
+}
+
 Desc AnyDesc(const Dims &dims, Type type) { return Desc(dims, type, memory::format_tag::any); }
 
 Desc SwappedWeights(const Dims &dims) {

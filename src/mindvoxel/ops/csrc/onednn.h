@@ -35,6 +35,7 @@ int NumThreads();
 // Layouts by the place of the channels, for 3 to 5 axes (N, C, spatial...).
 Desc PlainDesc(const Dims &dims, Type type);         // NC[D][H]W
 Desc ChannelsLastDesc(const Dims &dims, Type type);  // N[D][H]WC
+Desc BlockedDesc(const Dims &dims, Type type);       // N(C/16)[D][H]W16c
 Desc AnyDesc(const Dims &dims, Type type);           // oneDNN chooses
 Desc SwappedWeights(const Dims &dims);               // f32 weights stored (I, O, spatial...), described as (O, I, ...)
 

@@ -18,7 +18,7 @@ __mmask16 Tail(int64_t left) { return left >= kLanes ? 0xFFFF : static_cast<__mm
 
 // exp(z) - 1 for z <= 0: with z = n ln 2 + r and |r| <= ln 2 / 2 it is 2^n (e^r - 1) + (2^n - 1), the bracket a Taylor
 // polynomial of degree 7. Relative error below 3e-7, absolute below 1.2e-7; -1 below -87.
-Vec ExpMinusOne(Vec z) {
+[[maybe_unused]] Vec ExpMinusOne(Vec z) {
   z = _mm512_max_ps(Set(-87.F), z);  // in this order what is not a number stays
   const Vec n = _mm512_roundscale_ps(_mm512_mul_ps(z, Set(1.44269504F)), _MM_FROUND_TO_NEAREST_INT);
   Vec r = _mm512_fnmadd_ps(n, Set(0.693145752F), z);  // ln 2 in two parts

@@ -29,16 +29,12 @@ Case GradientCase(const Case &c) {
   back.dst = c.src;
   back.has_bias = false;
   std::swap(back.weights[0], back.weights[1]);
+  std::swap(back.src_blocked, back.dst_blocked);
   for (std::size_t i = 0; i + 2 < c.src.size(); i++) {
     back.window.pad_begin[i] = c.weights[i + 2] - 1 - c.window.pad_begin[i];
     back.window.pad_end[i] = c.weights[i + 2] - 1 - c.window.pad_end[i];
   }
   return back;
-}
-
-Desc BlockedDesc(const Dims &dims) {
-  using Tag = memory::format_tag;
-  return Desc(dims, Type::f32, dims.size() == 5 ? Tag::aBcde16b : Tag::aBcd16b);
 }
 
 // f32 weights (O, I, k...) as they lie in memory when read as (k..., slow, fast), with O or I as the fast one.
@@ -64,7 +60,7 @@ class WinogradForward : public Forward {
  public:
   // `flip`: the weights come as those of the convolution whose data gradient this is.
   WinogradForward(const Case &c, const Variant &variant, bool flip)
-      : strips_(c, variant), flip_(flip), src_(PlainDesc(c.src, Type::f32), BlockedDesc(c.src)), dst_(DstPort(c)) {
+      : strips_(c, variant), flip_(flip), src_(SrcDesc(c), BlockedDesc(c.src, Type::f32)), dst_(DstPort(c)) {
     Dims dims = c.weights;
     if (flip) std::swap(dims[0], dims[1]);
     weights_ = Input(PlainDesc(dims, Type::f32), TapsFirstDesc(dims, !flip));
@@ -84,7 +80,7 @@ class WinogradForward : public Forward {
   }
 
  private:
-  static Output DstPort(const Case &c) { return {PlainDesc(c.dst, Type::f32), BlockedDesc(c.dst)}; }
+  static Output DstPort(const Case &c) { return {DstDesc(c), BlockedDesc(c.dst, Type::f32)}; }
 
   void Compute(const float *src, const float *weights, const float *bias, float *dst) {
     const Shape &s = strips_.shape();
@@ -126,8 +122,9 @@ class WinogradForward : public Forward {
 class WinogradWeights {
  public:
   WinogradWeights(const Case &c, const Variant &variant)
-      : strips_(c, variant),
-        src_(PlainDesc(c.src, Type::f32), BlockedDesc(c.src)),
+      : dst_(c.dst),
+        strips_(c, variant),
+        src_(SrcDesc(c), BlockedDesc(c.src, Type::f32)),
         diff_weights_(PlainDesc(c.weights, Type::f32), TapsFirstDesc(c.weights, true)) {}
 
   // `diff_dst` is blocked.
@@ -137,7 +134,7 @@ class WinogradWeights {
     const memory room = diff_weights_.Room(out.weights);
     Compute(Floats(blocked), diff_dst, Floats(room));
     diff_weights_.Deliver(room, out.weights);
-    if (out.bias != nullptr) SumBias(diff_dst, out.bias);
+    if (out.bias != nullptr) SumChannels(dst_, diff_dst, out.bias);
   }
 
  private:
@@ -178,22 +175,7 @@ class WinogradWeights {
     }
   }
 
-  void SumBias(const float *diff_dst, float *bias) const {
-    const Shape &s = strips_.shape();
-    const int64_t voxels = s.out[0] * s.out[1] * s.out[2];
-#pragma omp parallel for schedule(static) num_threads(NumThreads())
-    for (int64_t c = 0; c < s.channels_out; c += kLanes) {
-      double sums[kLanes] = {};
-      for (int64_t n = 0; n < s.images; n++) {
-        const float *block = diff_dst + (n * s.channels_out + c) * voxels;
-        for (int64_t v = 0; v < voxels; v++) {
-          for (int i = 0; i < kLanes; i++) sums[i] += block[v * kLanes + i];
-        }
-      }
-      for (int i = 0; i < kLanes; i++) bias[c + i] = static_cast<float>(sums[i]);
-    }
-  }
-
+  Dims dst_;
   Strips strips_;
   Input src_;
   Output diff_weights_;
@@ -202,7 +184,7 @@ class WinogradWeights {
 class WinogradBackward : public Backward {
  public:
   WinogradBackward(const Case &c, const Variant &variant, bool data, bool weights)
-      : diff_dst_(PlainDesc(c.dst, Type::f32), BlockedDesc(c.dst)) {
+      : diff_dst_(DstDesc(c), BlockedDesc(c.dst, Type::f32)) {
     if (data) data_.emplace(GradientCase(c), variant, true);
     if (weights) weights_.emplace(c, variant);
   }
