@@ -245,6 +245,7 @@ def test_no_worker_outlives_its_parent(jobs, tmp_path, sent):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     wait_until(lambda: len(pids(tmp_path)) == 2 and list(tmp_path.glob(".partial*")))
     parent.send_signal(sent)
