@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mindvoxel.data.postprocess import largest_component
+from mindvoxel.data.postprocess import keep_largest, largest_component
 
 
 def test_the_larger_of_two_stays():
@@ -33,3 +33,12 @@ def test_the_input_is_not_changed():
     before = mask.copy()
     largest_component(mask)
     assert np.array_equal(mask, before)
+
+
+def test_groups_go_together_and_then_alone():
+    labels = np.zeros((1, 3, 12), np.uint8)
+    labels[0, 1, 1:7] = [1, 1, 2, 1, 2, 2]  # one component of both classes, which single classes tear apart
+    labels[0, 1, 9:11] = 4
+    assert keep_largest(labels, [(1, 2, 4)])[0, 1].tolist() == [0, 1, 1, 2, 1, 2, 2, 0, 0, 0, 0, 0]
+    assert keep_largest(labels, [(1, 2, 4), (1,)])[0, 1].tolist() == [0, 1, 1, 2, 0, 2, 2, 0, 0, 0, 0, 0]
+    assert keep_largest(labels, [])[0, 1].tolist() == labels[0, 1].tolist() and labels[0, 1, 9] == 4

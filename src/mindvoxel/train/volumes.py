@@ -63,13 +63,16 @@ class Scans:
             case = preprocess_case(self.files[name], self.plan, self.configuration, spacing, training=False)
         return case.image, case.grid
 
-    def segment(self, name: str, predictors: Sequence, tta: str) -> Volume:
-        """The labels of a case on the grid of its scan."""
+    def member(self, name: str, predictors: Sequence, tta: str) -> Member:
+        """A case as this configuration's networks see it, to be segmented alone or with those of others."""
         config = self.plan.configurations[self.configuration]
         mirrored = tuple(range(config.dim)) if tta == "full" else ()
         sliding = sliding_of(self.plan, self.configuration, mirrored)
-        member = Member(*self.image(name), predictors, sliding, config.preprocessing.anisotropy)
-        return segment([member], self.plan.label_values)
+        return Member(*self.image(name), predictors, sliding, config.preprocessing.anisotropy)
+
+    def segment(self, name: str, predictors: Sequence, tta: str) -> Volume:
+        """The labels of a case on the grid of its scan."""
+        return segment([self.member(name, predictors, tta)], self.plan.label_values)
 
     def score(self, name: str, pred: Volume, nsd_tolerance_mm: float) -> list[dict]:
         """Rows of metrics."""
