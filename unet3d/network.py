@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mindspore import nn, ops
 
-from mindvoxel.nn.blocks import ConvBlocks, ConvForm, head, repeat_voxels, up
+from mindvoxel.nn.blocks import ConvBlocks, ConvForm, check_stages, head, repeat_voxels, up
 from mindvoxel.nn.layout import channel_blocks
 
 
@@ -96,21 +96,6 @@ class UNet(nn.Cell):
                 low = repeat_voxels(low, self.factors[i])
             logits = logits + (low,)
         return logits
-
-
-def check_stages(strides, kernels, filters) -> None:
-    """Raise ValueError where the stages do not fit each other."""
-    if not 2 <= len(filters) == len(strides) == len(kernels):
-        raise ValueError(
-            f"strides, kernels and filters must name the same two or more stages, got {len(strides)}, {len(kernels)} "
-            f"and {len(filters)}"
-        )
-    if {len(entry) for entry in (*strides, *kernels)} not in ({2}, {3}):
-        raise ValueError(f"strides and kernels must hold 2 numbers each, or 3 each, got {strides} and {kernels}")
-    if set(strides[0]) != {1}:
-        raise ValueError(f"the first stage is at full resolution: its stride must be 1, got {strides[0]}")
-    if any(k % 2 == 0 for kernel in kernels for k in kernel):
-        raise ValueError(f"kernels must be odd, got {kernels}")
 
 
 def build(

@@ -131,3 +131,18 @@ def repeat_voxels(x, factors: tuple[int, ...]):
         apart, wide = apart + (space[i], 1), wide + (space[i], factors[i])
         joined = joined + (space[i] * factors[i],)
     return x.reshape(apart).broadcast_to(wide).reshape(joined)
+
+
+def check_stages(strides, kernels, filters) -> None:
+    """Raise ValueError where the stages of a U-Net (mindvoxel.data.plan.Configuration) do not fit each other."""
+    if not 2 <= len(filters) == len(strides) == len(kernels):
+        raise ValueError(
+            f"strides, kernels and filters must name the same two or more stages, got {len(strides)}, {len(kernels)} "
+            f"and {len(filters)}"
+        )
+    if {len(entry) for entry in (*strides, *kernels)} not in ({2}, {3}):
+        raise ValueError(f"strides and kernels must hold 2 numbers each, or 3 each, got {strides} and {kernels}")
+    if set(strides[0]) != {1}:
+        raise ValueError(f"the first stage is at full resolution: its stride must be 1, got {strides[0]}")
+    if any(k % 2 == 0 for kernel in kernels for k in kernel):
+        raise ValueError(f"kernels must be odd, got {kernels}")
