@@ -83,6 +83,14 @@ msrun_train() {
 # Whether the model trains on preprocessed cases, of which DIM and FOLD say which; else on scans that a CSV lists.
 is_planned() { grep -q '^KIND = "planned"' "$ROOT/$MODEL/config.py"; }
 
+# published_output NAME: OUTPUT, the same for each call of a launcher by its published name, so that --continue_training
+# and --validation_only find the run; of a model of a plan, with which these launchers work
+published_output() {
+  choose_model
+  is_planned || die "MODEL=$MODEL trains on scans; call scripts/train_standalone.sh or scripts/train_distribute.sh"
+  export MODEL OUTPUT="${OUTPUT:-results/$MODEL-$1}"
+}
+
 # data_flags DATA_PATH SPLIT [FLAGS…], or DATA_PATH DIM FOLD [FLAGS…]: sets FLAGS to what the entry point is given
 # shellcheck disable=SC2034 # the launchers use FLAGS
 data_flags() {

@@ -50,7 +50,7 @@ def test_every_key_has_a_help_text_and_a_flag_of_its_own(model):
     taken = {"model", "recipe", "data_path", "train_split_file_path", "eval_split_file_path", "output_path"}
     taken |= {"ckpt_path", "resume", "run_distribute", "device_num", "device_target", "device_id", "help"}
     taken |= {"dim", "configuration", "fold", "continue_training", "extend_epochs", "validation_only", "init_from"}
-    taken |= {"deterministic", "benchmark", "bench_steps", "bench_warmup_steps", "other_use"}
+    taken |= {"dbs", "prune", "deterministic", "benchmark", "bench_steps", "bench_warmup_steps", "other_use"}
     assert not taken & set(leaves)
 
 

@@ -24,6 +24,7 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument("--ckpt_path", help="checkpoint that train.py wrote: best.ckpt or last.ckpt")
     kind.add_eval_flags(parser)
     parser.add_argument("--output_path", help="folder of masks and tables; without it eval-CHECKPOINT beside it")
+    common.add_prune_flag(parser, chosen)
     common.add_device_flags(parser)
     recipe = config.load_recipe(chosen)
     common.add_recipe_flags(parser, recipe, kind.EVAL_SECTIONS, "default: the checkpoint's own")
@@ -45,18 +46,20 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     set_up()
     from mindvoxel.cli.networks import network_of
 
-    network, recipe, meta = network_of(args.ckpt_path, args.model)
+    network, recipe, meta = network_of(args.ckpt_path, args.model, args.prune)
     recipe = config.override(recipe, common.overrides(args, known))
     job = kind_of(args.model).EvalJob(args, recipe, meta)
     ckpt = Path(args.ckpt_path)
-    folder = common.new_folder(args.output_path or ckpt.parent / f"eval-{ckpt.stem}")
+    name = f"eval-{ckpt.stem}-prune{args.prune}" if args.prune else f"eval-{ckpt.stem}"
+    folder = common.new_folder(args.output_path or ckpt.parent / name)
     for name in ("summary.json", "metrics.csv"):  # of an earlier evaluation: they must not outlive its masks
         (folder / name).unlink(missing_ok=True)
     add_file(folder / "eval.log")
     devices.set_cpu_precision(args.device_target, recipe.device.cpu_precision)
     rows = job.score(network, folder)
     with naming(folder):
-        write_report(folder, rows, {"checkpoint": str(args.ckpt_path), **job.meta, "eval": recipe.eval})
+        how = {"checkpoint": str(args.ckpt_path), "prune": args.prune}
+        write_report(folder, rows, {**how, **job.meta, "eval": recipe.eval})
     LOGGER.info("%s", format_table(summarise(rows)))
     LOGGER.info("masks, metrics.csv and summary.json in %s", folder)
 

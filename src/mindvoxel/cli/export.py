@@ -22,6 +22,7 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
     parser.add_argument("--file_format", default="MINDIR", help=f"one of {', '.join(FORMATS)}; AIR on Ascend only")
     parser.add_argument("--file_name", default=chosen, help="path of the file to write, without its suffix")
     parser.add_argument("--batch_size", type=int, default=1, help="windows a call; the file is fixed to it")
+    common.add_prune_flag(parser, chosen)
     common.add_device_flags(parser)
     args = parser.parse_args(argv)
     if args.ckpt_file is None:
@@ -42,7 +43,7 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
     from mindvoxel.train.exporter import export_checked
 
     with exportable():
-        network, recipe, meta = network_of(args.ckpt_file, chosen)
+        network, recipe, meta = network_of(args.ckpt_file, chosen, args.prune)
     common.new_folder(Path(args.file_name).resolve().parent)
     shape = (args.batch_size, *window_of(recipe, meta, args.ckpt_file))
     with naming(args.file_name):

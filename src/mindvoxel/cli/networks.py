@@ -8,12 +8,17 @@ from easydict import EasyDict
 from mindvoxel import config
 from mindvoxel.data.plan import plan_from_json
 from mindvoxel.errors import InputError
+from mindvoxel.log import LOGGER
 from mindvoxel.train import checkpoint
+from mindvoxel.train.choices import head_weights
 from mindvoxel.zoo import build_network
 
 
-def network_of(ckpt_path: str | Path, model: str):
-    """(network in evaluation mode, its recipe, its meta data); InputError for a checkpoint of another model."""
+def network_of(ckpt_path: str | Path, model: str, prune: int = 0):
+    """(network in evaluation mode, its recipe, its meta data); InputError for a checkpoint of another model.
+
+    prune: the head to read, of a model that has several; 0: the deepest.
+    """
     meta, values = checkpoint.load(ckpt_path)
     if meta["model"] != model:
         raise InputError(f"{ckpt_path}: a checkpoint of {meta['model']}, not of {model}; give --model {meta['model']}")
@@ -30,7 +35,17 @@ def network_of(ckpt_path: str | Path, model: str):
         network = build_network(model, **recipe.network)
     checkpoint.load_network(network, values, ckpt_path)
     network.set_train(False)
+    if prune:
+        _prune(network, prune, recipe, ckpt_path)
     return network, recipe, meta
+
+
+def _prune(network, level: int, recipe: EasyDict, ckpt_path: str | Path) -> None:
+    if not 1 <= level <= network.depth:
+        raise InputError(f"--prune {level}: the network of {ckpt_path} has the heads 1 to {network.depth}; give one")
+    if head_weights(recipe, network)[network.depth - level] == 0:
+        LOGGER.warning("head %d had no weight in the loss that made %s: it was not trained", level, ckpt_path)
+    network.prune(level)
 
 
 def window_of(recipe: EasyDict, meta: dict, ckpt_path: str | Path) -> tuple[int, ...]:

@@ -32,8 +32,11 @@ def add_train_flags(parser: common.Parser) -> None:
         "--continue_training", action="store_true", help="resume the newest run of this data and fold, if there is one"
     )
     going.add_argument("--extend_epochs", type=int, default=0, metavar="N", help="epochs more than the resumed run's")
-    going.add_argument("--validation_only", action="store_true", help="segment the validation scans of the resumed run")
+    going.add_argument(
+        "--validation_only", action="store_true", help="segment the validation scans of the resumed run, or the newest"
+    )
     going.add_argument("--init_from", metavar="CKPT", help="start from what fits of this checkpoint's weights")
+    parser.add_argument("--dbs", action="store_true", help="divide the batch over the devices, instead of one for each")
     parser.add_argument("--deterministic", action="store_true", help="the same numbers in each run, also on Ascend")
     speed = parser.add_argument_group("speed")
     speed.add_argument("--benchmark", action="store_true", help="time training steps, write nothing but the log")
@@ -44,14 +47,19 @@ def add_train_flags(parser: common.Parser) -> None:
 
 def settle(args: Namespace) -> None:
     """What follows from other flags, and what does not go together."""
-    if args.continue_training and args.resume is None:
+    if (args.continue_training or args.validation_only) and args.resume is None:
         args.resume = _newest_run(args)
         if args.resume is not None:
             args.output_path, args.recipe, args.init_from = None, "default", None  # they began the run that goes on
     args.benchmark = args.benchmark or args.other_use == "fps"
-    for name in ("extend_epochs", "validation_only"):
-        if getattr(args, name) and args.resume is None:
-            raise InputError(f"--{name} goes on with a run; name it by --resume RUN")
+    if args.extend_epochs and args.resume is None:
+        raise InputError("--extend_epochs goes on with a run; name it by --resume RUN")
+    if args.validation_only and args.resume is None:
+        where = args.output_path or "results"
+        raise InputError(
+            f"--validation_only goes on with a run, and {where} holds none of this model, data and fold; name it by "
+            "--resume RUN"
+        )
     if args.extend_epochs < 0 or args.bench_steps < 1 or args.bench_warmup_steps < 0:
         raise InputError("--extend_epochs and --bench_warmup_steps must be 0 or more, --bench_steps 1 or more")
 
@@ -77,6 +85,15 @@ def _is_same_run(args: Namespace, record: dict) -> bool:
     return same_data and all(value in (None, record.get(name)) for name, value in wanted.items())
 
 
+def _share(batch_size: int, num_ranks: int) -> int:
+    if batch_size % num_ranks:
+        raise InputError(
+            f"--dbs: a batch of {batch_size} does not divide over {num_ranks} devices; give --batch_size a multiple of "
+            "them, or change the plan's with mindvoxel plan --batch_size"
+        )
+    return batch_size // num_ranks
+
+
 def data_paths(args: Namespace, stored: dict) -> dict[str, str]:
     """Where the preprocessed cases lie, as an absolute path; a resumed run remembers it."""
     if args.data_path is not None:
@@ -90,7 +107,7 @@ class TrainJob:
     """One fold of one configuration of a preprocessed data set."""
 
     def __init__(self, args: Namespace, recipe: EasyDict, paths: dict, device, meta: dict | None):
-        self.args, self.recipe, self.paths, self.device = args, recipe, paths, device
+        self.args, self.paths, self.device = args, paths, device
         self.data = open_stored(paths["data_path"])
         self.plan = self.data.plan
         old = meta or {}
@@ -106,6 +123,10 @@ class TrainJob:
             )
         if args.fold is None and not meta:
             raise InputError("--fold is needed: 0 to 4")
+        if args.dbs and (meta is None or "train.batch_size" in vars(args)):  # a resumed run's batch is divided already
+            batch_size = recipe.train.batch_size or self.plan.configurations[self.configuration].batch_size
+            recipe = config.override(recipe, {"train.batch_size": _share(batch_size, device.num_ranks)})
+        self.recipe = recipe
         number = old["fold"] if meta else args.fold
         self.fold: Fold = self.data.fold(number)
         self.stored = self.data.require_cases(self.configuration, self.fold)

@@ -84,10 +84,15 @@ def plain_loss(recipe: EasyDict, configuration: Configuration, num_ranks: int = 
 def supervised_loss(recipe: EasyDict, configuration: Configuration, network: nn.Cell, num_ranks: int) -> nn.Cell:
     """The loss of the network's training output: of all its heads where they are supervised."""
     loss = plain_loss(recipe, configuration, num_ranks)
+    return DeepSupervision(loss, head_weights(recipe, network)) if network.deep_supervision else loss
+
+
+def head_weights(recipe: EasyDict, network: nn.Cell) -> tuple[float, ...]:
+    """The share in the loss of each of the network's heads, the one that is read in evaluation first."""
     if not network.deep_supervision:
-        return loss
+        return (1.0,) + (0.0,) * (network.num_heads - 1)
     weights = {"nnunet": nnunet_weights, "nvidia": nvidia_weights}[recipe.loss.head_weights]
-    return DeepSupervision(loss, weights(network.num_heads))
+    return weights(network.num_heads)
 
 
 def learning_rates(words: EasyDict, epochs: int, steps_per_epoch: int) -> list[float]:

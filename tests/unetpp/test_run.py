@@ -1,0 +1,116 @@
+"""UNet++ trained through the real commands, then read at every level."""
+
+import json
+import re
+
+import pytest
+
+from mindvoxel.cli import eval as evaluate
+from mindvoxel.cli import export, train
+from mindvoxel.errors import InputError
+
+CPU = ["--model", "unetpp", "--device_target", "CPU"]
+TINY = ["--recipe", "small", "--first_filters", "2", "--epochs", "2", "--steps_per_epoch", "2", "--batch_size", "2"]
+TINY += ["--val_steps", "1", "--num_workers", "0", "--fold", "0", "--dim", "3"]
+
+
+def run(command, *words) -> None:
+    assert command.main([*CPU, *map(str, words)]) == 0
+
+
+def refused(capfd, command, *words) -> str:
+    capfd.readouterr()
+    assert command.main([*CPU, *map(str, words)]) == 2
+    return capfd.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "unetpp"
+    run(train, *TINY, "--data_path", data, "--output_path", folder)
+    return folder
+
+
+def test_a_run_is_that_of_any_planned_model(trained):
+    assert {"last.ckpt", "best.ckpt", "plan.json", "validation"} <= {path.name for path in trained.iterdir()}
+    record = json.loads((trained / "recipe.json").read_text())
+    assert record["recipe"]["network"] == {"deep_supervision": True, "first_filters": 2}
+    assert record["recipe"]["loss"]["head_weights"] == "nnunet"
+
+
+def test_a_checkpoint_is_evaluated_at_every_level(trained, data, capfd):
+    plan = json.loads((trained / "plan.json").read_text())
+    depth = len(plan["configurations"]["3d_fullres"]["filters"]) - 1
+    assert depth >= 2
+    tables = {}
+    for level in range(depth + 1):
+        capfd.readouterr()
+        run(evaluate, "--ckpt_path", trained / "last.ckpt", "--prune", level)
+        folder = trained / (f"eval-last-prune{level}" if level else "eval-last")
+        assert json.loads((folder / "summary.json").read_text())["meta"]["prune"] == level
+        tables[level] = (folder / "metrics.csv").read_text()
+        untrained = "head 1 had no weight in the loss" in "".join(capfd.readouterr())
+        assert untrained is (level == 1)
+    assert tables[depth] == tables[0] == (trained / "validation" / "metrics.csv").read_text()
+    assert len(set(tables.values())) == depth
+    said = refused(capfd, evaluate, "--ckpt_path", trained / "last.ckpt", "--prune", depth + 1)
+    assert re.search(rf"--prune {depth + 1}: the network of \S+ has the heads 1 to {depth}; give one", said)
+
+
+def test_a_pruned_network_is_exported(trained, tmp_path, capfd):
+    words = ["--ckpt_file", trained / "last.ckpt", "--file_format", "ONNX"]
+    for level in (1, 2):
+        run(export, *words, "--file_name", tmp_path / f"level{level}", "--prune", level)
+    assert "checked against the network" in capfd.readouterr().out
+    sizes = [(tmp_path / f"level{level}.onnx").stat().st_size for level in (1, 2)]
+    assert sizes[0] < 0.8 * sizes[1]  # what is not computed is not in the file
+
+
+def test_models_without_such_heads_know_no_prune(capfd):
+    assert evaluate.main(["--model", "unet3d", "--device_target", "CPU", "--ckpt_path", "a", "--prune", "1"]) == 2
+    assert "unrecognized arguments: --prune 1" in capfd.readouterr().err
+
+
+def test_validation_only_takes_the_newest_run_as_published(trained, data, capfd):
+    (trained / "validation" / "metrics.csv").unlink()
+    words = ["--data_path", data, "--dim", 3, "--validation_only"]
+    run(train, *words, "--fold", 0, "--output_path", trained)
+    assert (trained / "validation" / "metrics.csv").is_file()
+    said = refused(capfd, train, *words, "--fold", 1, "--output_path", trained)
+    assert f"and {trained} holds none of this model, data and fold; name it by --resume RUN" in said
+
+
+@pytest.fixture
+def job(data):
+    """job(*flags, resumed=batch size of the run that goes on): what two devices would train."""
+    from mindvoxel import config
+    from mindvoxel.cli import common
+    from mindvoxel.cli.planned import TrainJob
+    from mindvoxel.train.device import Device
+
+    def make(*words, resumed=None):
+        words = ["--data_path", str(data), "--dim", "3", "--fold", "0", "--validate", "false", *words]
+        args, recipe = train.parse([*CPU, *words], None)
+        meta = None
+        if resumed is not None:
+            plan = json.loads((data / "plan.json").read_text())
+            meta = {"fold": 0, "configuration": "3d_fullres", "dim": 3, "plan": plan}
+            recipe = config.override(recipe, {"train.batch_size": resumed, **common.overrides(args, recipe)})
+        return TrainJob(args, recipe, {"data_path": str(data)}, Device("CPU", 0, 0, 2), meta)
+
+    return make
+
+
+def test_dbs_divides_the_batch_over_the_devices(job, data):
+    of_plan = json.loads((data / "plan.json").read_text())["configurations"]["3d_fullres"]["batch_size"]
+    assert job("--batch_size", "6").recipe.train.batch_size == 6
+    assert job("--batch_size", "6", "--dbs").recipe.train.batch_size == 3
+    assert job("--dbs").recipe.train.batch_size == of_plan // 2
+    # a run that goes on was divided when it began, unless the command that began it is given again
+    assert job("--dbs", resumed=3).recipe.train.batch_size == 3
+    assert job("--batch_size", "6", "--dbs", resumed=3).recipe.train.batch_size == 3
+
+
+def test_a_batch_that_does_not_divide_is_refused(job):
+    with pytest.raises(InputError, match="a batch of 3 does not divide over 2 devices; give --batch_size a multiple"):
+        job("--batch_size", "3", "--dbs")
