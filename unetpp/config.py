@@ -10,7 +10,6 @@ from mindvoxel.config.planned import base_config
 from mindvoxel.config.rules import FLAG, whole
 
 KIND = "planned"
-PRUNABLE = True  # unetpp.network.UNetPlusPlus.prune
 HELP = {
     "network.deep_supervision": "the heads of all depths take part in the loss",
     "network.first_filters": "channels of the first stage; each stage doubles them, up to the plan's; 0: the plan's",

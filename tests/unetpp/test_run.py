@@ -6,8 +6,9 @@ import re
 import pytest
 
 from mindvoxel.cli import eval as evaluate
-from mindvoxel.cli import export, train
+from mindvoxel.cli import export, predict, train
 from mindvoxel.errors import InputError
+from mindvoxel.volume import read_volume
 
 CPU = ["--model", "unetpp", "--device_target", "CPU"]
 TINY = ["--recipe", "small", "--first_filters", "2", "--epochs", "2", "--steps_per_epoch", "2", "--batch_size", "2"]
@@ -57,18 +58,39 @@ def test_a_checkpoint_is_evaluated_at_every_level(trained, data, capfd):
     assert re.search(rf"--prune {depth + 1}: the network of \S+ has the heads 1 to {depth}; give one", said)
 
 
+def test_new_scans_are_segmented_at_a_level(trained, source, tmp_path, capfd):
+    scan = source / "imagesTr" / "case_0.nii.gz"
+    masks = []
+    for level in (0, 1):
+        words = ["--model_dir", trained, "--input", scan, "--output", tmp_path / f"{level}.nii.gz", "--prune", level]
+        assert predict.main([*CPU[2:], *map(str, words)], model="unetpp") == 0
+        masks.append(read_volume(tmp_path / f"{level}.nii.gz").voxels)
+    assert masks[0].shape == masks[1].shape
+    assert (masks[0] != masks[1]).any()
+    capfd.readouterr()
+    assert predict.main([*CPU[2:], *map(str, words[:-1]), "9", "--overwrite"], model="unetpp") == 2
+    assert "--prune 9: the network of" in capfd.readouterr().err
+
+
 def test_a_pruned_network_is_exported(trained, tmp_path, capfd):
-    words = ["--ckpt_file", trained / "last.ckpt", "--file_format", "ONNX"]
-    for level in (1, 2):
-        run(export, *words, "--file_name", tmp_path / f"level{level}", "--prune", level)
+    words = ["--ckpt_file", trained / "last.ckpt", "--file_format", "ONNX", "--file_name", tmp_path / "level"]
+    run(export, *words, "--prune", 1)
     assert "checked against the network" in capfd.readouterr().out
-    sizes = [(tmp_path / f"level{level}.onnx").stat().st_size for level in (1, 2)]
-    assert sizes[0] < 0.8 * sizes[1]  # what is not computed is not in the file
+    written = (tmp_path / "level.onnx").read_bytes()
+    assert b"rows.0.0.join" in written and b"rows.1.0.join" not in written and b"downs.2" not in written
 
 
-def test_models_without_such_heads_know_no_prune(capfd):
-    assert evaluate.main(["--model", "unet3d", "--device_target", "CPU", "--ckpt_path", "a", "--prune", "1"]) == 2
-    assert "unrecognized arguments: --prune 1" in capfd.readouterr().err
+def test_other_models_cannot_be_pruned(cpu, tmp_path):
+    from mindvoxel.config import load_recipe, override
+    from mindvoxel.prediction.networks import network_of
+    from mindvoxel.train import checkpoint
+    from mindvoxel.zoo import build_network
+
+    recipe = override(load_recipe("vnet"), {"network.width": 2})
+    path = tmp_path / "last.ckpt"
+    checkpoint.save(path, build_network("vnet", **recipe.network), {"model": "vnet", "recipe": recipe})
+    with pytest.raises(InputError, match=r"--prune 1: \S+last.ckpt is of vnet, which has one head; leave it out"):
+        network_of(path, "vnet", prune=1)
 
 
 def test_validation_only_takes_the_newest_run_as_published(trained, data, capfd):

@@ -109,12 +109,9 @@ def add_device_flags(parser: Parser) -> None:
     parser.add_argument("--device_id", type=int, default=number, help="number of the card; DEVICE_ID sets the default")
 
 
-def add_prune_flag(parser: Parser, model: str) -> None:
-    """--prune, for the models that know it; elsewhere args.prune is 0, too."""
-    parser.set_defaults(prune=0)
-    if config.is_prunable(model):
-        text = "compute head L alone and the nodes it needs, 1 to the network's depth; 0: the deepest head"
-        parser.add_argument("--prune", type=int, metavar="L", default=0, help=text)
+def add_prune_flag(parser: Parser) -> None:
+    text = "of UNet++, compute head L alone and the nodes it needs, 1 to the network's depth; 0: the deepest head"
+    parser.add_argument("--prune", type=int, metavar="L", default=0, help=text)
 
 
 def choose_model(argv: Sequence[str], model: str | None, parser: Parser) -> str:

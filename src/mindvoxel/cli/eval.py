@@ -24,7 +24,7 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument("--ckpt_path", help="checkpoint that train.py wrote: best.ckpt or last.ckpt")
     kind.add_eval_flags(parser)
     parser.add_argument("--output_path", help="folder of masks and tables; without it eval-CHECKPOINT beside it")
-    common.add_prune_flag(parser, chosen)
+    common.add_prune_flag(parser)
     common.add_device_flags(parser)
     recipe = config.load_recipe(chosen)
     common.add_recipe_flags(parser, recipe, kind.EVAL_SECTIONS, "default: the checkpoint's own")

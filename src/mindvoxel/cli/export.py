@@ -22,7 +22,7 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
     parser.add_argument("--file_format", default="MINDIR", help=f"one of {', '.join(FORMATS)}; AIR on Ascend only")
     parser.add_argument("--file_name", default=chosen, help="path of the file to write, without its suffix")
     parser.add_argument("--batch_size", type=int, default=1, help="windows a call; the file is fixed to it")
-    common.add_prune_flag(parser, chosen)
+    common.add_prune_flag(parser)
     common.add_device_flags(parser)
     args = parser.parse_args(argv)
     if args.ckpt_file is None:

@@ -41,6 +41,7 @@ def parse(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--overlap", type=float, help="share of a window, 0 to 1; as the plan's system if not given")
     parser.add_argument("--engine", choices=ENGINES, default="mindspore", help="openvino computes on the CPU")
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="in which the CPU multiplies")
+    common.add_prune_flag(parser)
     parser.add_argument("--save_probabilities", action="store_true", help="also probabilities/CASE_VALUE, float32")
     parser.add_argument("--overwrite", action="store_true", help="masks that are there are made anew, else skipped")
     speed = parser.add_argument_group("speed")
@@ -219,7 +220,8 @@ def _benchmark(args: Namespace, trained: Trained, options: Options) -> None:
     from mindvoxel.train.benchmark import time_prediction
 
     for name, paths in trained.checkpoints.items():
-        engine = load_engine(paths[0], trained.model, options.engine, options.precision, args.batch_size)
+        how = {"engine": options.engine, "precision": options.precision, "prune": options.prune}
+        engine = load_engine(paths[0], trained.model, **how, batch_size=args.batch_size)
         shape = (args.batch_size, *engine.window)
         LOGGER.info("%s: %d windows of %s a call", name, args.batch_size, engine.window)
         for figure, value in time_prediction(engine.run, shape, args.bench_steps, args.bench_warmup_steps).items():

@@ -17,11 +17,6 @@ def kind_of(model: str) -> str:
     return importlib.import_module(f"{model}.config").KIND
 
 
-def is_prunable(model: str) -> bool:
-    """Whether the model's heads can be read one by one: PRUNABLE of its config.py."""
-    return getattr(importlib.import_module(f"{model}.config"), "PRUNABLE", False)
-
-
 def _rules_of(model: str) -> tuple[dict, dict, dict]:
     """HELP, CHOICES and RULES of all keys: those of the kind, and the model's own for its section `network`."""
     kind = importlib.import_module(f"mindvoxel.config.{kind_of(model)}")

@@ -35,15 +35,19 @@ class Engine:
         return self.run(np.ascontiguousarray(patch[None], np.float32))[0]
 
 
-def load_engine(ckpt_path: Path, model: str, engine: str, precision: str, batch_size: int = 1) -> Engine:
+def load_engine(
+    ckpt_path: Path, model: str, engine: str, precision: str, *, prune: int = 0, batch_size: int = 1
+) -> Engine:
     """The network of a checkpoint on `engine` (mindspore, openvino), which OpenVINO compiles for `batch_size` windows.
+
+    prune: the head to read, of a model that has several; 0: the deepest.
 
     Call device.prepare first. Raises InputError where engine or precision cannot be had.
     """
     if engine == "openvino":
-        return _openvino(ckpt_path, model, precision, batch_size)
+        return _openvino(ckpt_path, model, precision, prune, batch_size)
     device.set_cpu_precision(ms.get_context("device_target"), precision)
-    network, recipe, meta = network_of(ckpt_path, model)
+    network, recipe, meta = network_of(ckpt_path, model, prune)
 
     def run(batch: np.ndarray) -> np.ndarray:
         return network(ms.Tensor(batch)).asnumpy().astype(np.float32, copy=False)
@@ -51,7 +55,7 @@ def load_engine(ckpt_path: Path, model: str, engine: str, precision: str, batch_
     return Engine(run, recipe, meta, window_of(recipe, meta, ckpt_path))
 
 
-def _openvino(ckpt_path: Path, model: str, precision: str, batch_size: int) -> Engine:
+def _openvino(ckpt_path: Path, model: str, precision: str, prune: int, batch_size: int) -> Engine:
     try:
         import openvino
     except ImportError as error:
@@ -60,7 +64,7 @@ def _openvino(ckpt_path: Path, model: str, precision: str, batch_size: int) -> E
     if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise InputError("precision bf16 needs AVX512-BF16 or AMX, which this processor lacks; choose f32")
     with exportable():
-        network, recipe, meta = network_of(ckpt_path, model)
+        network, recipe, meta = network_of(ckpt_path, model, prune)
     window = window_of(recipe, meta, ckpt_path)
     settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": available_cores()}
     with TemporaryDirectory() as folder:

@@ -41,6 +41,8 @@ def network_of(ckpt_path: str | Path, model: str, prune: int = 0):
 
 
 def _prune(network, level: int, recipe: EasyDict, ckpt_path: str | Path) -> None:
+    if not hasattr(network, "prune"):
+        raise InputError(f"--prune {level}: {ckpt_path} is of {recipe.model}, which has one head; leave it out")
     if not 1 <= level <= network.depth:
         raise InputError(f"--prune {level}: the network of {ckpt_path} has the heads 1 to {network.depth}; give one")
     if head_weights(recipe, network)[network.depth - level] == 0:

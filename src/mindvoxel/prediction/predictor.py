@@ -30,6 +30,7 @@ class Options:
     overlap: share of a window that its neighbour covers too; None: as the plan's system has it.
     engine: mindspore, or openvino, which computes on the CPU whatever the device.
     precision: in which the CPU multiplies, f32 or bf16; sums are in float32.
+    prune: the head of UNet++ to read, 1 to the network's depth; 0: the deepest.
     device_target: Ascend, GPU or CPU; None: what DEVICE_TARGET says, else Ascend.  device_id: number of the card.
     """
 
@@ -39,6 +40,7 @@ class Options:
     overlap: float | None = None
     engine: str = "mindspore"
     precision: str = "f32"
+    prune: int = 0
     device_target: str | None = None
     device_id: int = 0
 
@@ -123,7 +125,8 @@ class _Planned:
                 raise InputError(
                     f"{paths[0].parent}: a run of the cascade's {name}, which cannot predict new scans yet"
                 )
-            loaded = [load_engine(path, trained.model, options.engine, options.precision) for path in paths]
+            how = {"engine": options.engine, "precision": options.precision, "prune": options.prune}
+            loaded = [load_engine(path, trained.model, **how) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
             axes = tuple(range(trained.plan.configurations[name].dim)) if mirrored else ()
@@ -162,7 +165,7 @@ class _Scans:
         from mindvoxel.prediction.engines import load_engine
 
         ((path,),) = trained.checkpoints.values()
-        self.engine = load_engine(path, trained.model, options.engine, options.precision)
+        self.engine = load_engine(path, trained.model, options.engine, options.precision, prune=options.prune)
         self.recipe = self.engine.recipe
         words = self.recipe.eval
         self.mirror_axes = {"none": (), "full": (0, 1, 2), None: tuple(words.mirror_axes)}[options.tta]
