@@ -11,8 +11,6 @@ from mindvoxel.errors import InputError
 from mindvoxel.volume import read_volume
 
 CPU = ["--model", "unetpp", "--device_target", "CPU"]
-TINY = ["--recipe", "small", "--first_filters", "2", "--epochs", "2", "--steps_per_epoch", "2", "--batch_size", "2"]
-TINY += ["--val_steps", "1", "--num_workers", "0", "--fold", "0", "--dim", "3"]
 
 
 def run(command, *words) -> None:
@@ -25,28 +23,31 @@ def refused(capfd, command, *words) -> str:
     return capfd.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def trained(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("runs") / "unetpp"
-    run(train, *TINY, "--data_path", data, "--output_path", folder)
-    return folder
-
-
-def test_a_run_is_that_of_any_planned_model(trained):
-    assert {"last.ckpt", "best.ckpt", "plan.json", "validation"} <= {path.name for path in trained.iterdir()}
+def test_each_published_command_does_its_work(flow, trained):
+    assert len(list((flow / "Task003_Liver" / "imagesTr").glob("*_0003.nii.gz"))) == 6
+    plan = json.loads((flow / "liver" / "plan.json").read_text())
+    assert (plan["planner"], plan["configurations"]["3d_fullres"]["batch_size"]) == ("nnunet_v1", 8)
+    log = (trained / "train.log").read_text()
+    assert "2 steps an epoch of batch 8 on 1 device(s), epochs 0 to 2" in log  # change_bs
+    assert log.count("epochs 2 to 2") == 2  # --continue_training and --validation_only find the run, and train no more
+    assert len((trained / "metrics.jsonl").read_text().splitlines()) == 2
     record = json.loads((trained / "recipe.json").read_text())
     assert record["recipe"]["network"] == {"deep_supervision": True, "first_filters": 2}
-    assert record["recipe"]["loss"]["head_weights"] == "nnunet"
+    assert json.loads((flow / "results" / "liver" / "best.json").read_text())["folds"] == [0, 1]
+    assert (trained.parent / "fold_1" / "validation" / "summary.json").is_file()
+    assert (flow / "masks" / "new.nii.gz").is_file()
+    assert "throughput_train: " in (flow / "results" / "speed" / "train.log").read_text()
+    assert list((flow / "results" / "profile" / "profile").iterdir())
 
 
-def test_a_checkpoint_is_evaluated_at_every_level(trained, data, capfd):
+def test_a_checkpoint_is_evaluated_at_every_level(trained, capfd):
     plan = json.loads((trained / "plan.json").read_text())
     depth = len(plan["configurations"]["3d_fullres"]["filters"]) - 1
     assert depth >= 2
     tables = {}
     for level in range(depth + 1):
         capfd.readouterr()
-        run(evaluate, "--ckpt_path", trained / "last.ckpt", "--prune", level)
+        run(evaluate, "--ckpt_path", trained / "last.ckpt", "--tta", "none", "--prune", level)
         folder = trained / (f"eval-last-prune{level}" if level else "eval-last")
         assert json.loads((folder / "summary.json").read_text())["meta"]["prune"] == level
         tables[level] = (folder / "metrics.csv").read_text()
@@ -58,8 +59,8 @@ def test_a_checkpoint_is_evaluated_at_every_level(trained, data, capfd):
     assert re.search(rf"--prune {depth + 1}: the network of \S+ has the heads 1 to {depth}; give one", said)
 
 
-def test_new_scans_are_segmented_at_a_level(trained, source, tmp_path, capfd):
-    scan = source / "imagesTr" / "case_0.nii.gz"
+def test_new_scans_are_segmented_at_a_level(flow, trained, tmp_path, capfd):
+    scan = flow / "Task03_Liver" / "imagesTs" / "new.nii.gz"
     masks = []
     for level in (0, 1):
         words = ["--model_dir", trained, "--input", scan, "--output", tmp_path / f"{level}.nii.gz", "--prune", level]
@@ -93,22 +94,21 @@ def test_other_models_cannot_be_pruned(cpu, tmp_path):
         network_of(path, "vnet", prune=1)
 
 
-def test_validation_only_takes_the_newest_run_as_published(trained, data, capfd):
-    (trained / "validation" / "metrics.csv").unlink()
-    words = ["--data_path", data, "--dim", 3, "--validation_only"]
-    run(train, *words, "--fold", 0, "--output_path", trained)
-    assert (trained / "validation" / "metrics.csv").is_file()
-    said = refused(capfd, train, *words, "--fold", 1, "--output_path", trained)
+def test_validation_only_needs_a_run_of_the_fold(flow, trained, capfd):
+    words = ["--data_path", flow / "liver", "--dim", 3, "--fold", 3, "--validation_only", "--output_path", trained]
+    said = refused(capfd, train, *words)
     assert f"and {trained} holds none of this model, data and fold; name it by --resume RUN" in said
 
 
 @pytest.fixture
-def job(data):
+def job(flow):
     """job(*flags, resumed=batch size of the run that goes on): what two devices would train."""
     from mindvoxel import config
     from mindvoxel.cli import common
     from mindvoxel.cli.planned import TrainJob
     from mindvoxel.train.device import Device
+
+    data = flow / "liver"
 
     def make(*words, resumed=None):
         words = ["--data_path", str(data), "--dim", "3", "--fold", "0", "--validate", "false", *words]
@@ -123,11 +123,10 @@ def job(data):
     return make
 
 
-def test_dbs_divides_the_batch_over_the_devices(job, data):
-    of_plan = json.loads((data / "plan.json").read_text())["configurations"]["3d_fullres"]["batch_size"]
+def test_dbs_divides_the_batch_over_the_devices(job):
     assert job("--batch_size", "6").recipe.train.batch_size == 6
     assert job("--batch_size", "6", "--dbs").recipe.train.batch_size == 3
-    assert job("--dbs").recipe.train.batch_size == of_plan // 2
+    assert job("--dbs").recipe.train.batch_size == 4  # of the plan's 8
     # a run that goes on was divided when it began, unless the command that began it is given again
     assert job("--dbs", resumed=3).recipe.train.batch_size == 3
     assert job("--batch_size", "6", "--dbs", resumed=3).recipe.train.batch_size == 3
