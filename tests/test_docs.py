@@ -14,7 +14,7 @@ import pytest
 from .unet3d.conftest import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [(f"{folder}README.md", f"{folder}README_CN.md") for folder in ("", "vnet/", "unet3d/")]
+PAGES = [(f"{folder}README.md", f"{folder}README_CN.md") for folder in ("", "vnet/", "unet3d/", "unetpp/")]
 PAGES += [(f"docs/en/{page.name}", f"docs/zh/{page.name}") for page in sorted((ROOT / "docs" / "en").iterdir())]
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
@@ -38,9 +38,9 @@ def workspace(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkout")
     for path in ROOT.iterdir():
-        if path.name not in {"vnet", "unet3d", "results", ".git"}:
+        if path.name not in {"vnet", "unet3d", "unetpp", "results", ".git"}:
             (folder / path.name).symlink_to(path)
-    for model in ("vnet", "unet3d"):
+    for model in ("vnet", "unet3d", "unetpp"):
         (folder / model).mkdir()
         for path in (ROOT / model).iterdir():
             (folder / model / path.name).symlink_to(path)
@@ -143,6 +143,15 @@ def test_the_commands_of_the_page_on_cross_validation(workspace):
     assert json.loads((folder / "2d" / "fold_0" / "recipe.json").read_text())["recipe"]["train"]["epochs"] == 1
 
 
+def test_unet_plus_plus_s_commands(workspace):
+    """Those of its table are run by tests/unetpp."""
+    (block,) = blocks("unetpp/README.md", "bash")
+    run(block, workspace, TINY_UNET)
+    folder = workspace / "results" / "unetpp"
+    assert (folder / "level2.onnx").is_file()
+    assert (folder / "eval-last-prune2" / "summary.json").is_file()
+
+
 def test_the_conversions_of_the_page_on_data_sets(workspace):
     run(blocks("docs/en/datasets.md", "bash")[1], workspace)
     assert len((workspace / "listed" / "cases.csv").read_text().splitlines()) == 51
@@ -205,7 +214,7 @@ def test_the_commands_and_python_of_a_page_in_their_order(name, data_set):
 def test_published_recipes_table_names_every_recipe():
     from mindvoxel.config import recipe_names
 
-    for model in ("vnet", "unet3d"):
+    for model in ("vnet", "unet3d", "unetpp"):
         for page in (f"{model}/README.md", f"{model}/README_CN.md"):
             table = text(page).split("`--recipe`")[1].split("\n\n")[0]
             assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(recipe_names(model))

@@ -219,6 +219,17 @@ def test_exported_files_compute_what_the_trained_network_does(build, tmp_path):
         assert export_checked(exported, SHAPE_3D, tmp_path / "net", file_format)[1] < 2e-5 * largest
 
 
+@pytest.mark.parametrize("level", ["O1", "O2"])
+def test_lower_precisions_stay_near(build, level):
+    from mindvoxel.train.step import mixed_precision
+
+    network = build(2, 3, *SMALL_2D).set_train(False)
+    lower = copied(build, network, 2, 3, *SMALL_2D)
+    mixed_precision(lower, level)
+    want, got = (either(tensor(SHAPE_2D)).asnumpy().astype(np.float32) for either in (network, lower))
+    assert 1e-5 < np.abs(want - got).max() / np.abs(want).max() < 3e-2
+
+
 def test_stages_that_do_not_fit_are_refused(build):
     with pytest.raises(ValueError, match="its stride must be 1"):
         build(1, 3, ((2, 2), (2, 2)), ((3, 3), (3, 3)), (4, 8))
