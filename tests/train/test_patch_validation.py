@@ -4,7 +4,6 @@ import sys
 import warnings
 
 import numpy as np
-import pytest
 
 from mindvoxel.train import progress
 
