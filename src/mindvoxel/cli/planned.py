@@ -15,7 +15,7 @@ from mindvoxel.data.splits import Fold
 from mindvoxel.data.store import check_fresh, open_case
 from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_dataset
 from mindvoxel.errors import InputError
-from mindvoxel.files import write_text
+from mindvoxel.files import read_json, write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import summarise, write_report
 from mindvoxel.metrics.table import format_table
@@ -48,6 +48,9 @@ def settle(args: Namespace) -> None:
         args.resume = _newest_run(args)
         if args.resume is not None:
             args.output_path, args.recipe, args.init_from = None, "default", None  # they began the run that goes on
+    if args.resume is not None:
+        record = Path(args.resume) / "recipe.json"
+        args.deterministic |= record.is_file() and read_json(record).get("deterministic", False)
     args.benchmark = args.benchmark or args.other_use == "fps"
     for name in ("extend_epochs", "validation_only"):
         if getattr(args, name) and args.resume is None:
@@ -159,7 +162,7 @@ class TrainJob:
 
             profile_training(parts.trainer, folder / "profile")
             LOGGER.info("profile of ten steps in %s", folder / "profile")
-        elif args.benchmark:
+        if args.benchmark:
             from mindvoxel.train.benchmark import time_training
 
             LOGGER.info("%s", parts.describe())
