@@ -199,6 +199,8 @@ class TrainJob:
         if self.scans is None:
             return {}
         masks = common.new_folder(folder / "validation")
+        for name in ("summary.json", "metrics.csv"):  # of fewer epochs: they must not outlive their masks
+            (masks / name).unlink(missing_ok=True)
         rows = self._score(parts, masks)
         meta = {"run": str(folder), "epoch": parts.trainer.state.epoch, "eval": self.recipe.eval}
         write_report(masks, rows, meta)
