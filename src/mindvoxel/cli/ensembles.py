@@ -54,7 +54,7 @@ class _Networks:
 
     def __init__(self, checkpoints: Sequence[Path], target: str, device_id: int):
         devices.prepare(target, device_id)
-        from mindvoxel.cli.networks import network_of
+        from mindvoxel.prediction.networks import network_of
         from mindvoxel.train import checkpoint
         from mindvoxel.train.predict import logits_predictor
 
