@@ -44,7 +44,7 @@ def tables() -> list[list[tuple[str, str]]]:
 
 def ours(what: str) -> str:
     """Our command in the row of NVIDIA's that holds `what`."""
-    (command,) = [right for left, right in tables()[0] if what in left]
+    (command,) = [right for left, right in tables()[0] if what in f"{left} |"]
     return command.strip("`")
 
 
@@ -78,7 +78,7 @@ def folder(tmp_path_factory):
         server.shutdown()
         server.server_close()
         assert call(ours("preprocess.py --task 04 --dim 3`"), WORKERS) == 0
-        assert call(ours("scripts/train.py"), TINY, CPU) == 0
+        assert call(ours("scripts/train.py --task 04 --dim 3 --fold 0` |"), TINY, CPU) == 0
         assert call(ours("scripts/inference.py"), CPU) == 0
         assert call(ours("--exec-mode evaluate"), CPU) == 0
         assert call(ours("evaluate.py --preds"), WORKERS) == 0
@@ -88,8 +88,8 @@ def folder(tmp_path_factory):
 
 def test_every_row_is_run_by_these_tests():
     rows = tables()[0]
-    assert len(rows) == 9
-    assert len({left for left, _ in rows}) == 9
+    assert len(rows) == 10
+    assert len({left for left, _ in rows}) == 10
     assert all(right.strip("`").startswith(tuple(COMMANDS)) for _, right in rows)
 
 
@@ -131,6 +131,13 @@ def test_benchmarks_print_nvidia_s_figures(folder, capfd, mode, tiny, what):
         assert re.search(rf"^(?:3d_fullres: )?{name}: [\d.]+ ", said, re.MULTILINE), said
 
 
+def test_folds_are_trained_by_one_command(folder):
+    """One of the five, by a process of its own."""
+    assert call(ours("`--fold 4`"), TINY, "--folds 3 --workers 0", CPU) == 0
+    best = json.loads((folder / "results" / "nvidia_folds" / "best.json").read_text())
+    assert (best["configurations"], best["folds"], best["num_cases"]) == (["3d_fullres"], [3], 1)
+
+
 def test_flags_by_their_own_values(folder):
     """A second training that takes up the first, with every value that the table of flags names for train.py."""
     rows = dict(tables()[1])
@@ -138,7 +145,7 @@ def test_flags_by_their_own_values(folder):
     words += rows["`--loss-batch-reduction`, `--loss-include-background`"].replace("`", "").split(", ")
     assert words == ["--amp_level O2", "--continue_training", "--batch_dice batch", "--include_background true"]
     words += ["--lookahead false", "--optimizer adam", "--deep-supervision true", "--negative-slope 0.01"]
-    assert call(ours("scripts/train.py"), TINY, "--epochs 2", *words, CPU) == 0
+    assert call(ours("scripts/train.py --task 04 --dim 3 --fold 0` |"), TINY, "--epochs 2", *words, CPU) == 0
     lines = [json.loads(line) for line in (folder / "results" / "nvidia" / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     assert "loss_scale" not in lines[0] and lines[1]["loss_scale"] == 2**16

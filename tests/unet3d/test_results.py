@@ -153,4 +153,68 @@ def test_a_run_of_another_plan_unfinished_or_without_a_mask_is_named(copy, capfd
     mask.unlink()
     assert f"{mask.parent}: the mask of {_cases(record.parent)[0]} is gone; make it anew with" in refused(capfd, copy)
     assert "no run CONFIGURATION/fold_K" in refused(capfd, copy / "2d" / "fold_0")
-    assert not (copy / "best.json").exists()
+
+
+@pytest.fixture(scope="module")
+def with_networks(data, cpu, tmp_path_factory):
+    """Fold 1, one case, of 2d and 3d_fullres with the checkpoints of networks as they begin."""
+    from mindvoxel import config
+    from mindvoxel.data.plan import plan_from_json
+    from mindvoxel.train import checkpoint
+    from mindvoxel.train.planned import network_of_plan
+
+    folder = tmp_path_factory.mktemp("networks")
+    for name in ("2d", "3d_fullres"):
+        run = make_run(data, folder, name, 1, half_lost)
+        record = json.loads((run / "recipe.json").read_text())
+        plan, recipe = plan_from_json(record["plan"], ""), config.from_json(json.dumps(record["recipe"]))
+        network = network_of_plan(recipe, plan, plan.configurations[name])
+        checkpoint.save(run / "last.ckpt", network, record)
+    return folder
+
+
+def test_a_pair_is_segmented_by_both_networks_and_kept_while_it_is_newer(with_networks, capfd):
+    best = run(with_networks, "--folds", 1)
+    assert list(best["dice"]) == ["2d", "3d_fullres", "2d+3d_fullres"]
+    masks = with_networks / "2d+3d_fullres" / "fold_1" / "validation"
+    case = _cases(with_networks / "2d" / "fold_1")[0]
+    ours = read_volume(masks / f"{case}.nii.gz").voxels
+    assert np.array_equal(ours, _by_hand(with_networks, case))
+    summary = json.loads((masks.parent.parent / "summary.json").read_text())
+    assert np.isclose(summary["mean"]["dice"], best["dice"]["2d+3d_fullres"])
+
+    made = [path.stat().st_mtime_ns for path in (masks / f"{case}.nii.gz", masks / "metrics.csv")]
+    (masks / "metrics.csv").unlink()  # interrupted before it was written: the mask stays
+    run(with_networks, "--folds", 1)
+    again = [path.stat().st_mtime_ns for path in (masks / f"{case}.nii.gz", masks / "metrics.csv")]
+    assert again[0] == made[0] and again[1] > made[1]
+    os.utime(with_networks / "2d" / "fold_1" / "last.ckpt")  # trained further
+    run(with_networks, "--folds", 1)
+    assert (masks / f"{case}.nii.gz").stat().st_mtime_ns > made[0]
+
+
+def _by_hand(folder, case: str) -> np.ndarray:
+    """The mean of both networks' probabilities on the scan's grid, the case preprocessed anew."""
+    from mindvoxel.prediction.networks import network_of
+    from mindvoxel.data.plan import plan_from_json
+    from mindvoxel.data.preprocess import preprocess_case
+    from mindvoxel.data.stored_dataset import read_dataset
+    from mindvoxel.inference import Member, class_planes, sliding_of
+    from mindvoxel.inference.stream import softmax
+    from mindvoxel.train.predict import logits_predictor
+
+    total = 0
+    for name in ("2d", "3d_fullres"):
+        path = folder / name / "fold_1" / "last.ckpt"
+        network, _, meta = network_of(path, "unet3d")
+        plan = plan_from_json(meta["plan"], "")
+        files = {c.case: c for c in read_dataset(path.with_name("dataset.json")).cases}[case]
+        made = preprocess_case(files, plan, name, None, training=False)
+        member = Member(made.image, made.grid, [logits_predictor(network)], sliding_of(plan, name))
+        grid = made.grid
+        scan_mm = tuple(grid.source_spacing_mm[axis] for axis in grid.axes)
+        planes = class_planes(member, len(plan.label_values), grid.crop.shape, scan_mm)
+        total = total + np.stack([softmax(plane) for plane in planes], 1)
+    labels = np.zeros(grid.crop.full, np.uint8)
+    labels[grid.crop.slices] = np.array(plan.label_values)[total.argmax(0)]
+    return grid.volume(labels).voxels
