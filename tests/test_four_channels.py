@@ -46,7 +46,7 @@ def work(tmp_path_factory) -> Path:
     call(train.main, *words, *CPU, "--dim", 3, "--fold", 0, "--output_path", run)
     words += ["--configurations", "2d,3d_fullres", "--folds", 0, "--output_path", work / "out", "--workers", 0]
     call(cross_validate.main, *words, *CPU)
-    for name, file_format in (("3d_fullres", "ONNX"), ("3d_fullres", "MINDIR"), ("2d", "ONNX"), ("2d", "MINDIR")):
+    for name, file_format in (("3d_fullres", "ONNX"), ("2d", "MINDIR")):
         ckpt = work / "out" / name / "fold_0" / "last.ckpt"
         words = ["--model", "unet3d", *CPU, "--file_name", work / name, "--file_format", file_format]
         call(export.main, *words, "--ckpt_file", ckpt)
@@ -105,10 +105,9 @@ def test_results_of_the_fold_by_configuration_and_of_both(work):
     assert together == rows(work / "out" / "3d_fullres" / "fold_0" / "validation" / "metrics.csv")
 
 
-@pytest.mark.parametrize("name", ["2d", "3d_fullres"])
-def test_exported_files_were_checked_against_the_network(work, name):
-    assert (work / f"{name}.onnx").stat().st_size > 1000
-    assert (work / f"{name}.mindir").stat().st_size > 1000
+def test_exported_files_are_there_which_the_command_compared_with_the_network(work):
+    assert (work / "3d_fullres.onnx").stat().st_size > 1000
+    assert (work / "2d.mindir").stat().st_size > 1000
 
 
 def test_prediction_of_the_training_scans_equals_evaluation_and_its_score(work):

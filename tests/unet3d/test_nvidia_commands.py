@@ -29,7 +29,7 @@ COMMANDS = {
     "python export.py": export.main,
 }
 # Appended, so that it takes seconds; nothing else of a command is changed.
-TINY = "--first_filters 2 --epochs 1 --steps_per_epoch 1 --batch_size 2 --val_steps 1 --num_workers 0"
+TINY = "--first_filters 2 --epochs 1 --steps_per_epoch 1 --batch_size 2 --val_steps 1 --num_workers 0 --tta none"
 QUICK = "--bench_steps 2 --bench_warmup_steps 1"
 CPU = "--device_target CPU"
 WORKERS = "--workers 0"
