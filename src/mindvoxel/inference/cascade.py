@@ -1,7 +1,7 @@
 """Two stages: the first one's classes on the grid of the second, whose network takes them as channels."""
 
-from collections.abc import Callable, Sequence
-from itertools import tee
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def segment_for_next(
     """
     grid, num_classes = member.grid, len(label_values)
     scan_mm = tuple(grid.source_spacing_mm[axis] for axis in grid.axes)
-    planes = tee(plane.copy() for plane in network_planes(member, num_classes))
+    planes = _both(network_planes(member, num_classes))
     targets = ((grid.crop.shape, scan_mm), _next_grid(grid, following))
     streams = [resized(member, source, *target) for source, target in zip(planes, targets, strict=True)]
     found = [np.empty(shape, _kind(num_classes)) for shape, _ in targets]
@@ -59,6 +59,24 @@ def segment_for_next(
     labels = np.full(grid.crop.full, values[0])
     labels[grid.crop.slices] = values[found[0]]
     return grid.volume(labels), found[1]
+
+
+def _both(planes: Iterator[np.ndarray]) -> tuple[Iterator[np.ndarray], Iterator[np.ndarray]]:
+    """Copies of all planes, twice; a plane is kept until both have taken it (itertools.tee keeps up to 57 longer)."""
+
+    def stream(own: deque, other: deque) -> Iterator[np.ndarray]:
+        while True:
+            if not own:
+                plane = next(planes, None)
+                if plane is None:
+                    return
+                plane = plane.copy()
+                own.append(plane)
+                other.append(plane)
+            yield own.popleft()
+
+    waiting = deque(), deque()
+    return stream(*waiting), stream(*reversed(waiting))
 
 
 def _next_grid(grid: CaseGrid, following: Configuration) -> tuple[Shape, Vector]:
