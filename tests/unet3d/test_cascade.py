@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from mindvoxel.cli import eval as evaluate
-from mindvoxel.cli import export
+from mindvoxel.cli import export, predict
 from mindvoxel.data.previous import find_previous
 from mindvoxel.data.store import open_case
 from mindvoxel.data.stored_dataset import open_stored
+from mindvoxel.errors import InputError
+from mindvoxel.prediction.trained import find_trained
 from mindvoxel.train.volumes import Scans
+from mindvoxel.volume import read_volume
 
 from .test_run import CPU, TINY, figures, parameters, refused, run
 
@@ -101,10 +104,10 @@ def test_evaluation_and_export_know_the_previous_stage(second, stages, staged, t
         shutil.move(f"{staged}-moved", staged)
     ours, theirs = ((folder / "metrics.csv").read_text() for folder in (tmp_path / "eval", second / "validation"))
     assert ours == theirs
-    other = shutil.copytree(stages / LOW, tmp_path / LOW)
-    for path in (other / "fold_0" / "next_stage").iterdir():
+    other = shutil.copytree(stages, tmp_path / "moved")  # whose first stage lies beside it, and goes first
+    for path in (other / LOW / "fold_0" / "next_stage").iterdir():
         path.write_bytes(path.read_bytes()[:-9])
-    assert evaluate.main([*CPU, *words, str(tmp_path / "damaged"), "--previous_path", str(other)]) == 2
+    assert evaluate.main([*CPU, "--ckpt_path", str(other / FULL / "fold_0" / "last.ckpt")]) == 2
     assert re.search(r"case_\d\.npy: does not read \(.*\); write it anew with --resume", capfd.readouterr().err)
     words = ["--ckpt_file", second / "last.ckpt", "--file_name", tmp_path / "second", "--file_format", "ONNX"]
     assert export.main([*CPU, *map(str, words)]) == 0
@@ -123,8 +126,6 @@ def test_its_whole_scans_see_the_previous_stage_of_their_own_case(staged, stages
         grid = open_case(staged / FULL, case).grid
         whole[grid.crop.slices] = np.array([0, 1, 4])[previous.open(case)]
         assert np.array_equal(mask.voxels, grid.unpermute(whole))
-    with pytest.raises(ValueError, match="previous goes with a cascade"):
-        Scans(data.plan, FULL, data.dataset, cases, staged / FULL)
 
 
 def test_what_is_missing_is_told_with_the_run_to_train(staged, stages, tmp_path, capfd):
@@ -159,3 +160,41 @@ def test_a_first_stage_of_another_plan_and_flags_out_of_place_are_refused(staged
     (low / "fold_1" / "plan.json").write_text(text)
     assert "--augment nvidia knows no cascade" in refused(capfd, *words, "--configuration", FULL, "--augment", "nvidia")
     assert "--previous_path has no place: 3d_fullres has no previous stage" in refused(capfd, *words, "--dim", 3)
+
+
+def test_new_scans_go_through_both_stages(second, source, staged, tmp_path, capfd):
+    """The validation cases of fold 0 as new scans: the networks of that fold alone give the masks of validation."""
+    held_out = open_stored(staged).fold(0).val
+    (tmp_path / "scans").mkdir()
+    for case in held_out:
+        (tmp_path / "scans" / f"{case}.nii.gz").symlink_to(source / "imagesTr" / f"{case}.nii.gz")
+    words = ["--model_dir", second, "--input", tmp_path / "scans", "--output", tmp_path / "masks"]
+    assert predict.main([*CPU[2:], *map(str, words)]) == 0
+    assert "networks 1 of 3d_lowres, 1 of 3d_cascade_fullres" in capfd.readouterr().out
+    for case in held_out:
+        ours, theirs = (
+            read_volume(folder / f"{case}.nii.gz").voxels for folder in (tmp_path / "masks", second / "validation")
+        )
+        assert np.array_equal(ours, theirs)
+
+
+def test_the_first_stage_of_new_scans_is_found_or_told(second, stages, staged, tmp_path):
+    other = shutil.copytree(second, tmp_path / "run")
+    trained = find_trained(other)
+    assert [path.parent.parent for path in trained.previous[FULL].checkpoints[LOW]] == [stages / LOW]
+    beside = shutil.copytree(stages, tmp_path / "beside")
+    found = find_trained(beside / FULL, (0,)).previous[FULL].checkpoints
+    assert found == {LOW: (beside / LOW / "fold_0" / "last.ckpt",)}
+    shutil.move(beside / LOW / "fold_0", beside / LOW / "moved")
+    with pytest.raises(InputError, match=r"3d_lowres: no run fold_K in it; \S+ takes what 3d_lowres"):
+        find_trained(beside / FULL)
+    shutil.rmtree(beside / LOW)
+    shutil.copytree(beside / FULL, beside / LOW)
+    with pytest.raises(InputError, match=r"fold_0: no run of 3d_lowres by the plan of "):
+        find_trained(beside / FULL)
+    shutil.rmtree(beside / LOW)
+    record = json.loads((beside / FULL / "fold_0" / "recipe.json").read_text())
+    record["paths"]["previous_path"] = str(tmp_path / "gone")
+    (beside / FULL / "fold_0" / "recipe.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"fold_0: takes what 3d_lowres predicts, .* neither in \S+ nor in \S+gone"):
+        find_trained(beside / FULL)

@@ -3,17 +3,15 @@
 import re
 from pathlib import Path
 
-from mindvoxel.cli import common
 from mindvoxel.data.previous import RUN, PreviousStage, find_previous
 from mindvoxel.data.splits import Fold
 from mindvoxel.data.stored_dataset import StoredDataset
 from mindvoxel.errors import InputError
 
-
-def add_flag(parser: common.Parser, default: str) -> None:
-    """--previous_path; `default` says what is taken without it."""
-    text = f"of a cascade: folder of the previous stage's runs; without it {default}"
-    parser.add_argument("--previous_path", metavar="RUNS", help=text)
+HELP = (
+    "of a cascade: folder with fold_0 to fold_4 of its previous stage; without it OUT/STAGE of an --output_path "
+    "OUT/CONFIGURATION/fold_K"
+)
 
 
 def previous_of(data: StoredDataset, configuration: str, fold: Fold, paths: dict[str, str]) -> PreviousStage | None:

@@ -11,7 +11,7 @@ from mindvoxel import config
 from mindvoxel.cli import cascade, common
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
-from mindvoxel.data.previous import find_previous
+from mindvoxel.data.previous import find_previous, previous_runs
 from mindvoxel.data.splits import Fold
 from mindvoxel.data.store import check_fresh, open_case
 from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_dataset
@@ -29,7 +29,7 @@ def add_train_flags(parser: common.Parser) -> None:
     names = "2d, 3d_fullres, 3d_lowres, 3d_cascade_fullres"
     parser.add_argument("--configuration", help=f"one of the plan's by name: {names}")
     parser.add_argument("--fold", type=int, help="of splits.json: 0 to 4; beyond, a random 80 %% of the cases train")
-    cascade.add_flag(parser, "OUT/STAGE of an --output_path OUT/CONFIGURATION/fold_K")
+    parser.add_argument("--previous_path", metavar="RUNS", help=cascade.HELP)
     going = parser.add_argument_group("going on")
     going.add_argument(
         "--continue_training", action="store_true", help="resume the newest run of this data and fold, if there is one"
@@ -224,7 +224,6 @@ EVAL_NEEDS = ()
 
 def add_eval_flags(parser: common.Parser) -> None:
     parser.add_argument("--data_path", help="preprocessed folder; without it the run's own, or the scans themselves")
-    cascade.add_flag(parser, "the run's own")
 
 
 class EvalJob:
@@ -242,7 +241,8 @@ class EvalJob:
             LOGGER.info("%s is gone: the scans are preprocessed anew", data)
         previous, stage = None, plan.configurations[configuration].previous_stage
         if stage:
-            previous = find_previous(args.previous_path or meta["paths"]["previous_path"], plan, configuration, names)
+            folder = previous_runs(Path(args.ckpt_path).parent, stage, meta["paths"]["previous_path"])
+            previous = find_previous(folder, plan, configuration, names)
         self.scans = Scans(plan, configuration, dataset, names, stored, previous)
         self.meta = {"data_path": str(data), "configuration": configuration, "fold": meta["fold"]}
 

@@ -40,7 +40,12 @@ class PreviousStage:
                 f"{self.files[case]}: classes of shape {classes.shape}, the preprocessed case has {image.shape[1:]}; "
                 "train the previous stage anew on this data"
             )
-        return np.concatenate([image, classes[None]], dtype=np.float32)
+        return append_classes(image, classes)
+
+
+def append_classes(image: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """(C, D, H, W) and classes (D, H, W) -> (C + 1, D, H, W) float32."""
+    return np.concatenate([image, classes[None]], dtype=np.float32)
 
 
 def write_previous(run: str | Path, case: str, classes: np.ndarray) -> None:
@@ -49,6 +54,19 @@ def write_previous(run: str | Path, case: str, classes: np.ndarray) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / f"{case}.npy") as partial, partial.open("wb") as file:
         np.save(file, classes, allow_pickle=False)
+
+
+def previous_runs(run: str | Path, stage: str, recorded: str) -> Path:
+    """The folder with the runs of `stage` that a run takes: OUT/STAGE beside OUT/CONFIGURATION/fold_K, else the one
+    that it was trained with; raises InputError where neither is there."""
+    beside = Path(run).resolve().parents[1] / stage
+    for folder in (beside, Path(recorded)):
+        if folder.is_dir():
+            return folder
+    raise InputError(
+        f"{run}: takes what {stage} predicts, and the runs of that are neither in {beside} nor in {recorded}; put "
+        "them beside"
+    )
 
 
 def find_previous(

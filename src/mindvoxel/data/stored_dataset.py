@@ -21,15 +21,15 @@ class StoredDataset:
     plan: Plan
     dataset: Dataset
 
-    def fold(self, number: int) -> Fold:
-        """Fold `number` of `folds`; beyond them a random 80 % of the cases train."""
-        return choose_fold(self.folds(), number, [case.case for case in self.dataset.cases])
-
     def folds(self) -> list[Fold]:
-        """The folds of splits.json; without that file the five published ones."""
+        """Those of splits.json; without that file the five published ones."""
         names = [case.case for case in self.dataset.cases]
         path = self.folder / "splits.json"
         return read_splits(path, names) if path.is_file() else five_folds(names)
+
+    def fold(self, number: int) -> Fold:
+        """Fold `number`; beyond the last a random one, see choose_fold."""
+        return choose_fold(self.folds(), number, [case.case for case in self.dataset.cases])
 
     def require_cases(self, configuration: str, fold: Fold) -> Path:
         """The folder of a configuration's cases; InputError where they are stale, of another plan, or not all there."""

@@ -1,7 +1,7 @@
 """Two stages: the first one's classes on the grid of the second, whose network takes them as channels."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -28,13 +28,11 @@ def reading_classes(predict: Predictor, num_classes: int) -> Predictor:
     return predict_with_classes
 
 
-def next_classes(
-    member: Member, num_classes: int, following: Configuration, tick: Callable[[], object] = lambda: None
-) -> np.ndarray:
+def next_classes(member: Member, num_classes: int, following: Configuration) -> np.ndarray:
     """A case's classes (D, H, W), uint8 up to 256 of them, on its preprocessed grid of the following stage."""
     shape, spacing_mm = _next_grid(member.grid, following)
     classes = np.empty(shape, _kind(num_classes))
-    for z, plane in enumerate(class_planes(member, num_classes, shape, spacing_mm, tick)):
+    for z, plane in enumerate(class_planes(member, num_classes, shape, spacing_mm)):
         classes[z] = largest_class(plane)
     return classes
 

@@ -10,8 +10,17 @@ import numpy as np
 from mindvoxel.data.postprocess import keep_largest
 from mindvoxel.data.prepare import Prepared, prepare_volume
 from mindvoxel.data.preprocess import Preprocessed, preprocess_volume
+from mindvoxel.data.previous import append_classes
 from mindvoxel.errors import InputError
-from mindvoxel.inference import Member, Sliding, segment, segment_case, sliding_of
+from mindvoxel.inference import (
+    Member,
+    Sliding,
+    next_classes,
+    reading_classes,
+    segment,
+    segment_case,
+    sliding_of,
+)
 from mindvoxel.prediction.trained import Trained, find_trained
 from mindvoxel.volume import Vector, Volume
 
@@ -111,6 +120,14 @@ class Predictor:
         return self._way.num_windows(prepared)
 
 
+@dataclass(frozen=True)
+class _Case:
+    """A scan as a configuration sees it, and in a cascade as the previous stage does."""
+
+    seen: Preprocessed
+    earlier: "list[_Case]"
+
+
 class _Planned:
     """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid."""
 
@@ -118,11 +135,8 @@ class _Planned:
         from mindvoxel.prediction.engines import load_engine
 
         self.plan, self.engines, self.slidings = trained.plan, {}, {}
+        self.previous = {name: _Planned(stage, options) for name, stage in trained.previous.items()}
         for name, paths in trained.checkpoints.items():
-            if trained.plan.configurations[name].previous_stage:
-                raise InputError(
-                    f"{paths[0].parent}: a run of the cascade's {name}, which cannot predict new scans yet"
-                )
             loaded = [load_engine(path, trained.model, options.engine, options.precision) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
@@ -130,29 +144,43 @@ class _Planned:
             sliding = sliding_of(trained.plan, name, axes)
             self.slidings[name] = sliding if options.overlap is None else replace(sliding, overlap=options.overlap)
 
-    def prepare(self, volume: Volume, name: str) -> list[Preprocessed]:
-        return [preprocess_volume(volume, self.plan, configuration, name) for configuration in self.engines]
-
-    def _members(self, prepared: list[Preprocessed]) -> list[Member]:
+    def prepare(self, volume: Volume, name: str) -> list[_Case]:
         return [
-            Member(
-                case.image,
-                case.grid,
-                [engine.logits for engine in engines],
-                self.slidings[name],
-                self.plan.configurations[name].preprocessing.anisotropy,
+            _Case(
+                preprocess_volume(volume, self.plan, configuration, name),
+                self.previous[configuration].prepare(volume, name) if configuration in self.previous else [],
             )
-            for case, (name, engines) in zip(prepared, self.engines.items(), strict=True)
+            for configuration in self.engines
         ]
 
-    def segment(self, prepared: list[Preprocessed], probability_paths: Sequence | None, what: str | None) -> Volume:
-        members = self._members(prepared)
+    def _member(self, name: str, case: Preprocessed) -> Member:
+        """A case and its networks; in a cascade the channel of the previous stage is not there yet."""
+        anisotropy = self.plan.configurations[name].preprocessing.anisotropy
+        predictors = [engine.logits for engine in self.engines[name]]
+        return Member(case.image, case.grid, predictors, self.slidings[name], anisotropy)
+
+    def _complete(self, name: str, case: _Case) -> Member:
+        """A case and its networks, after those of the previous stage, if any, have answered."""
+        member, num_classes = self._member(name, case.seen), len(self.plan.label_values)
+        if name not in self.previous:
+            return member
+        stage = self.previous[name]
+        ((first, earlier),) = zip(stage.engines, case.earlier, strict=True)
+        classes = next_classes(stage._complete(first, earlier), num_classes, self.plan.configurations[name])
+        predictors = [reading_classes(predict, num_classes) for predict in member.predictors]
+        return replace(member, image=append_classes(member.image, classes), predictors=predictors)
+
+    def segment(self, prepared: list[_Case], probability_paths: Sequence | None, what: str | None) -> Volume:
+        members = [self._complete(name, case) for name, case in zip(self.engines, prepared, strict=True)]
         return segment(members, self.plan.label_values, probability_paths=probability_paths, what=what)
 
-    def num_windows(self, prepared: list[Preprocessed]) -> int:
-        return sum(
-            m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in self._members(prepared)
+    def num_windows(self, prepared: list[_Case]) -> int:
+        members = [self._member(name, case.seen) for name, case in zip(self.engines, prepared, strict=True)]
+        own = sum(m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in members)
+        earlier = (
+            self.previous[n].num_windows(c.earlier) for n, c in zip(self.engines, prepared, strict=True) if c.earlier
         )
+        return own + sum(earlier)
 
 
 class _Scans:

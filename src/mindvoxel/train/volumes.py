@@ -24,7 +24,7 @@ class Scans:
     """Labelled cases by name, on their way through one configuration of a plan.
 
     stored: the folder of preprocessed cases; None: they are preprocessed anew from the files of `dataset`.
-    previous: of a configuration with a previous stage.
+    previous: of a configuration with a previous stage; None: its cases are scored only, and not segmented.
     """
 
     plan: Plan
@@ -35,8 +35,6 @@ class Scans:
     previous: PreviousStage | None = None
 
     def __post_init__(self):
-        if (self.previous is None) != (self.plan.configurations[self.configuration].previous_stage is None):
-            raise ValueError(f"previous goes with a cascade, got {self.previous} for {self.configuration}")
         known = {case.case: case for case in self.dataset.cases}
         strangers = [name for name in self.names if name not in known]
         if strangers:
@@ -67,8 +65,9 @@ class Scans:
         else:
             spacing = self.dataset.spacing_mm
             case = preprocess_case(self.files[name], self.plan, self.configuration, spacing, training=False)
-        image = case.image if self.previous is None else self.previous.append_to(case.image, name)
-        return image, case.grid
+        if self.plan.configurations[self.configuration].previous_stage is None:
+            return case.image, case.grid
+        return self.previous.append_to(case.image, name), case.grid
 
     def member(self, name: str, predictors: Sequence, tta: str) -> Member:
         """A case as this configuration's networks see it, to be segmented alone or with those of others."""
