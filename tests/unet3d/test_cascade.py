@@ -185,6 +185,9 @@ def test_the_first_stage_of_new_scans_is_found_or_told(second, stages, staged, t
     beside = shutil.copytree(stages, tmp_path / "beside")
     found = find_trained(beside / FULL, (0,)).previous[FULL].checkpoints
     assert found == {LOW: (beside / LOW / "fold_0" / "last.ckpt",)}
+    best = {"version": 1, "configurations": [FULL], "folds": [0], "postprocessing": []}
+    (beside / "best.json").write_text(json.dumps(best))
+    assert find_trained(beside).previous[FULL].checkpoints == found
     shutil.move(beside / LOW / "fold_0", beside / LOW / "moved")
     with pytest.raises(InputError, match=r"3d_lowres: no run fold_K in it; \S+ takes what 3d_lowres"):
         find_trained(beside / FULL)
