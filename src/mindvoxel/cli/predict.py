@@ -9,8 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from mindvoxel.cli import common, inputs
 from mindvoxel.data.ahead import in_order
 from mindvoxel.data.dataset import Case, read_image
@@ -181,7 +179,8 @@ class _Job:
         LOGGER.info("%d of %d cases in %.1f s, %.2f s each", num - len(self.failed), num, total, total / num)
         LOGGER.info("read and preprocess %.1f s, network and way back %.1f s, write %.1f s", read, network, write)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        LOGGER.info("%d windows, %.1f a second; peak memory %.0f MB", self.windows, self.windows / network, peak)
+        speed = self.windows / network if network else 0.0  # where every case failed
+        LOGGER.info("%d windows, %.1f a second; peak memory %.0f MB", self.windows, speed, peak)
         if self.failed:
             raise WorkError(
                 f"{len(self.failed)} of {num} cases failed ({', '.join(self.failed)}), the log above says why; mend "
@@ -222,9 +221,9 @@ def _benchmark(args: Namespace, trained: Trained, options: Options) -> None:
 
     for name, paths in trained.checkpoints.items():
         engine = load_engine(paths[0], trained.model, options.engine, options.precision, args.batch_size)
-        batch = np.random.default_rng(0).standard_normal((args.batch_size, *engine.window), np.float32)
+        shape = (args.batch_size, *engine.window)
         LOGGER.info("%s: %d windows of %s a call", name, args.batch_size, engine.window)
-        for figure, value in time_prediction(engine.run, batch, args.bench_steps, args.bench_warmup_steps).items():
+        for figure, value in time_prediction(engine.run, shape, args.bench_steps, args.bench_warmup_steps).items():
             LOGGER.info("%s: %s %s", figure, value, "windows/s" if figure.startswith("throughput") else "ms")
 
 

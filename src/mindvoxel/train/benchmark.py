@@ -36,17 +36,18 @@ def time_training(trainer: Trainer, batch_size: int, steps: int, warmup_steps: i
 
 
 def time_prediction(
-    run: Callable[[np.ndarray], np.ndarray], batch: np.ndarray, steps: int, warmup_steps: int
+    run: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], steps: int, warmup_steps: int
 ) -> dict[str, float]:
     """NVIDIA's figures of a prediction benchmark: throughput_predict, windows (2-D: slices) a second, and
-    latency_predict_mean, _90, _95 and _99, ms a call of the network with `batch` (N, C, [D,] H, W)."""
+    latency_predict_mean, _90, _95 and _99, ms a call of the network with a batch of `shape` (N, C, [D,] H, W)."""
+    batch = np.random.default_rng(0).standard_normal(shape, np.float32)
     latencies = []
     for number in progress(range(warmup_steps + steps), what="benchmark", unit="step"):
         start = time.perf_counter()
         run(batch)
         if number >= warmup_steps:
             latencies.append(1000 * (time.perf_counter() - start))
-    figures = _figures("predict", np.array(latencies), len(batch))
+    figures = _figures("predict", np.array(latencies), shape[0])
     return {name: round(float(value), 3) for name, value in figures.items()}
 
 
