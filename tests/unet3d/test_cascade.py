@@ -181,13 +181,16 @@ def test_new_scans_go_through_both_stages(second, source, staged, tmp_path, capf
 def test_the_first_stage_of_new_scans_is_found_or_told(second, stages, staged, tmp_path):
     other = shutil.copytree(second, tmp_path / "run")
     trained = find_trained(other)
-    assert [path.parent.parent for path in trained.previous[FULL].checkpoints[LOW]] == [stages / LOW]
+    assert trained.previous == {LOW: (stages / LOW / "fold_0" / "last.ckpt",)}
     beside = shutil.copytree(stages, tmp_path / "beside")
-    found = find_trained(beside / FULL, (0,)).previous[FULL].checkpoints
+    found = find_trained(beside / FULL, (0,)).previous
     assert found == {LOW: (beside / LOW / "fold_0" / "last.ckpt",)}
     best = {"version": 1, "configurations": [FULL], "folds": [0], "postprocessing": []}
     (beside / "best.json").write_text(json.dumps(best))
-    assert find_trained(beside).previous[FULL].checkpoints == found
+    assert find_trained(beside).previous == found
+    (beside / "best.json").write_text(json.dumps(best | {"configurations": [LOW, FULL]}))
+    assert find_trained(beside).previous == {}  # it is among those that predict
+    assert set(find_trained(beside).checkpoints) == {LOW, FULL}
     shutil.move(beside / LOW / "fold_0", beside / LOW / "moved")
     with pytest.raises(InputError, match=r"3d_lowres: no run fold_K in it; \S+ takes what 3d_lowres"):
         find_trained(beside / FULL)

@@ -120,23 +120,17 @@ class Predictor:
         return self._way.num_windows(prepared)
 
 
-@dataclass(frozen=True)
-class _Case:
-    """A scan as a configuration sees it, and in a cascade as the previous stage does."""
-
-    seen: Preprocessed
-    earlier: "list[_Case]"
-
-
 class _Planned:
-    """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid."""
+    """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid.
+
+    Previous stages of a cascade are prepared like the configurations that come `last`, whose labels are wanted.
+    """
 
     def __init__(self, trained: Trained, options: Options):
         from mindvoxel.prediction.engines import load_engine
 
-        self.plan, self.engines, self.slidings = trained.plan, {}, {}
-        self.previous = {name: _Planned(stage, options) for name, stage in trained.previous.items()}
-        for name, paths in trained.checkpoints.items():
+        self.plan, self.last, self.engines, self.slidings = trained.plan, tuple(trained.checkpoints), {}, {}
+        for name, paths in (trained.checkpoints | trained.previous).items():
             loaded = [load_engine(path, trained.model, options.engine, options.precision) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
@@ -144,43 +138,39 @@ class _Planned:
             sliding = sliding_of(trained.plan, name, axes)
             self.slidings[name] = sliding if options.overlap is None else replace(sliding, overlap=options.overlap)
 
-    def prepare(self, volume: Volume, name: str) -> list[_Case]:
-        return [
-            _Case(
-                preprocess_volume(volume, self.plan, configuration, name),
-                self.previous[configuration].prepare(volume, name) if configuration in self.previous else [],
+    def prepare(self, volume: Volume, name: str) -> list[Preprocessed]:
+        return [preprocess_volume(volume, self.plan, configuration, name) for configuration in self.engines]
+
+    def _members(self, prepared: list[Preprocessed]) -> dict[str, Member]:
+        return {
+            name: Member(
+                case.image,
+                case.grid,
+                [engine.logits for engine in engines],
+                self.slidings[name],
+                self.plan.configurations[name].preprocessing.anisotropy,
             )
-            for configuration in self.engines
-        ]
+            for case, (name, engines) in zip(prepared, self.engines.items(), strict=True)
+        }
 
-    def _member(self, name: str, case: Preprocessed) -> Member:
-        """A case and its networks; in a cascade the channel of the previous stage is not there yet."""
-        anisotropy = self.plan.configurations[name].preprocessing.anisotropy
-        predictors = [engine.logits for engine in self.engines[name]]
-        return Member(case.image, case.grid, predictors, self.slidings[name], anisotropy)
-
-    def _complete(self, name: str, case: _Case) -> Member:
-        """A case and its networks, after those of the previous stage, if any, have answered."""
-        member, num_classes = self._member(name, case.seen), len(self.plan.label_values)
-        if name not in self.previous:
+    def _complete(self, name: str, members: dict[str, Member]) -> Member:
+        """The member of a configuration; in a cascade with the classes that the previous stage finds."""
+        member, configuration = members[name], self.plan.configurations[name]
+        if configuration.previous_stage is None:
             return member
-        stage = self.previous[name]
-        ((first, earlier),) = zip(stage.engines, case.earlier, strict=True)
-        classes = next_classes(stage._complete(first, earlier), num_classes, self.plan.configurations[name])
+        num_classes = len(self.plan.label_values)
+        classes = next_classes(self._complete(configuration.previous_stage, members), num_classes, configuration)
         predictors = [reading_classes(predict, num_classes) for predict in member.predictors]
         return replace(member, image=append_classes(member.image, classes), predictors=predictors)
 
-    def segment(self, prepared: list[_Case], probability_paths: Sequence | None, what: str | None) -> Volume:
-        members = [self._complete(name, case) for name, case in zip(self.engines, prepared, strict=True)]
+    def segment(self, prepared: list[Preprocessed], probability_paths: Sequence | None, what: str | None) -> Volume:
+        everyone = self._members(prepared)
+        members = [self._complete(name, everyone) for name in self.last]
         return segment(members, self.plan.label_values, probability_paths=probability_paths, what=what)
 
-    def num_windows(self, prepared: list[_Case]) -> int:
-        members = [self._member(name, case.seen) for name, case in zip(self.engines, prepared, strict=True)]
-        own = sum(m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in members)
-        earlier = (
-            self.previous[n].num_windows(c.earlier) for n, c in zip(self.engines, prepared, strict=True) if c.earlier
-        )
-        return own + sum(earlier)
+    def num_windows(self, prepared: list[Preprocessed]) -> int:
+        members = self._members(prepared).values()
+        return sum(m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in members)
 
 
 class _Scans:

@@ -23,7 +23,7 @@ class Trained:
     checkpoints: the files of each configuration, a fold each.
     postprocessing: groups of label values, of each of which only the largest component stays.
     spacing_mm: (z, y, x) of images that know none, as the training data had them.
-    previous: by configuration of a cascade, the networks of its previous stage.
+    previous: as checkpoints, of the previous stages in a cascade that are not among these.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Trained:
     checkpoints: dict[str, tuple[Path, ...]]
     postprocessing: tuple[tuple[int, ...], ...] = ()
     spacing_mm: Vector | None = None
-    previous: dict[str, "Trained"] = field(default_factory=dict)
+    previous: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def num_channels(self) -> int:
@@ -119,17 +119,18 @@ def _trained(folders: list[Path], folds: tuple[int, ...] | None, checkpoint: str
     plan = plan_from_json(first["plan"], str(folders[0] / "recipe.json")) if first.get("plan") else None
     spacing_mm = read_dataset(folders[0] / "dataset.json").spacing_mm if plan else None
     groups = tuple(map(tuple, best["postprocessing"])) if best else ()
-    previous = {
-        name: _previous(paths[0].parent, records[paths[0].parent], plan, folds, checkpoint)
-        for name, paths in checkpoints.items()
-        if plan and plan.configurations[name].previous_stage
-    }
+    previous: dict[str, tuple[Path, ...]] = {}
+    for name, paths in checkpoints.items():
+        stage = plan.configurations[name].previous_stage if plan else None
+        if stage is not None and stage not in checkpoints:
+            run = paths[0].parent
+            earlier = _previous(run, stage, records[run], folds, checkpoint)
+            previous |= earlier.previous | earlier.checkpoints
     return Trained(first["model"], plan, checkpoints, groups, spacing_mm, previous)
 
 
-def _previous(run: Path, record: dict, plan: Plan, folds: tuple[int, ...] | None, checkpoint: str) -> Trained:
-    """The networks of the previous stage of a cascade's run."""
-    stage = plan.configurations[record["configuration"]].previous_stage
+def _previous(run: Path, stage: str, record: dict, folds: tuple[int, ...] | None, checkpoint: str) -> Trained:
+    """The networks of the stage before a cascade's run."""
     folder = previous_runs(run, stage, record["paths"]["previous_path"])
     runs = _fold_runs(folder, folds)
     for found in runs:
