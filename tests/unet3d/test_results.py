@@ -195,7 +195,7 @@ def test_a_pair_is_segmented_by_both_networks_and_kept_while_it_is_newer(with_ne
 
 def _by_hand(folder, case: str) -> np.ndarray:
     """The mean of both networks' probabilities on the scan's grid, the case preprocessed anew."""
-    from mindvoxel.cli.networks import network_of
+    from mindvoxel.prediction.networks import network_of
     from mindvoxel.data.plan import plan_from_json
     from mindvoxel.data.preprocess import preprocess_case
     from mindvoxel.data.stored_dataset import read_dataset

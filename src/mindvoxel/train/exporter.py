@@ -43,11 +43,17 @@ def _write(network: nn.Cell, image: ms.Tensor, partial: Path, file_format: str) 
     partial.touch()  # a folder that cannot be written is told by the system's own error
     partial.unlink()
     if file_format == "ONNX":
-        ms.onnx.export(network, image, file_name=str(partial), input_names=["image"], output_names=["logits"])
+        write_onnx(network, image.shape, partial)
     else:
         ms.export(network, image, file_name=str(partial), file_format=file_format)
     if not partial.is_file():  # the ONNX exporter does not raise where it cannot write
         raise OSError(errno.ENOSPC, "MindSpore could not write the file; is the disk full?")
+
+
+def write_onnx(network: nn.Cell, input_shape: tuple[int, ...], path: Path) -> None:
+    """An ONNX file of `network` (built under exportable()) for inputs of one shape; it is not checked."""
+    image = ms.Tensor(np.zeros(input_shape, np.float32))
+    ms.onnx.export(network, image, file_name=str(path), input_names=["image"], output_names=["logits"])
 
 
 def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:
