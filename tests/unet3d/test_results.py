@@ -195,12 +195,12 @@ def test_a_pair_is_segmented_by_both_networks_and_kept_while_it_is_newer(with_ne
 
 def _by_hand(folder, case: str) -> np.ndarray:
     """The mean of both networks' probabilities on the scan's grid, the case preprocessed anew."""
-    from mindvoxel.prediction.networks import network_of
     from mindvoxel.data.plan import plan_from_json
     from mindvoxel.data.preprocess import preprocess_case
     from mindvoxel.data.stored_dataset import read_dataset
     from mindvoxel.inference import Member, class_planes, sliding_of
     from mindvoxel.inference.stream import softmax
+    from mindvoxel.prediction.networks import network_of
     from mindvoxel.train.predict import logits_predictor
 
     total = 0
