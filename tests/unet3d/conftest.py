@@ -1,12 +1,16 @@
 """A made-up data set that is awkward in every way it may be, preprocessed by the real command."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mindvoxel.cli import preprocess
+from mindvoxel.data.plan import read_plan, write_plan
+from mindvoxel.data.planning.changes import change_plan
 from mindvoxel.volume import Volume, write_volume
 
 CHANNELS = ("T1", "T2", "FLAIR", "CT")
@@ -71,5 +75,19 @@ def source(tmp_path_factory) -> Path:
 def data(source, tmp_path_factory) -> Path:
     """The folder that mindvoxel preprocess wrote of it."""
     folder = tmp_path_factory.mktemp("preprocessed")
+    assert preprocess.main(["--data", str(source), "--output", str(folder), "--workers", "0"]) == 0
+    return folder
+
+
+@pytest.fixture(scope="session")
+def staged(source, data, tmp_path_factory) -> Path:
+    """The same with 3d_lowres, at twice the spacing, and 3d_cascade_fullres in its plan, preprocessed."""
+    folder = shutil.copytree(data, tmp_path_factory.mktemp("staged") / "data")
+    plan = read_plan(folder / "plan.json")
+    full = plan.configurations["3d_fullres"]
+    more = {"3d_lowres": full, "3d_cascade_fullres": replace(full, previous_stage="3d_lowres")}
+    plan = replace(plan, configurations=plan.configurations | more)
+    plan = change_plan(plan, "3d_lowres", patch_size=(5, 8, 8), spacing_mm=(4.0, 2.0, 2.0))
+    write_plan(folder / "plan.json", plan)
     assert preprocess.main(["--data", str(source), "--output", str(folder), "--workers", "0"]) == 0
     return folder
