@@ -29,7 +29,7 @@ class Device:
 
 
 # Read when MindSpore is imported; the user's own settings win.
-_CPU_SETTINGS = {
+CPU_SETTINGS = {
     # above AVX2 MindSpore 2.10's oneDNN has no fast f32 convolution and takes its reference loop
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # threads that wait spin otherwise, and take the cores from the kernel that runs beside them
@@ -41,7 +41,7 @@ def prepare_cpu() -> None:
     """Set what makes MindSpore 2.10 fast on a CPU; without effect once MindSpore is imported."""
     if "mindspore" in sys.modules:
         return
-    for name, value in _CPU_SETTINGS.items():
+    for name, value in CPU_SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
