@@ -43,7 +43,7 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     args, known = parse(argv, model)
     devices.prepare(args.device_target, args.device_id)
     set_up()
-    from mindvoxel.cli.networks import network_of
+    from mindvoxel.prediction.networks import network_of
 
     network, recipe, meta = network_of(args.ckpt_path, args.model)
     recipe = config.override(recipe, common.overrides(args, known))

@@ -37,8 +37,8 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
         )
     devices.prepare(args.device_target, args.device_id)
     set_up()
-    from mindvoxel.cli.networks import network_of, window_of
     from mindvoxel.nn.exporting import exportable
+    from mindvoxel.prediction.networks import network_of, window_of
     from mindvoxel.train.exporter import export_checked
 
     with exportable():

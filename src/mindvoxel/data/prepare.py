@@ -58,13 +58,31 @@ def prepare_case(
         check_same_grid(source, truth, (str(image_path), str(label_path)))
         truth = truth.with_voxels(truth.voxels > 0.5)
     try:
-        unit = source.with_voxels(rescale_unit(source.voxels))
-        grid = resample_to_spacing(unit, spacing_mm, min_shape=patch_size, cover=not centre_crop)
-        shape = grid.voxels.shape
-        crop = Crop.centre(shape, patch_size if centre_crop else shape)
-        image = zscore_positive(crop.apply(grid.voxels))
+        return prepare_volume(
+            case, source, truth, spacing_mm=spacing_mm, patch_size=patch_size, centre_crop=centre_crop
+        )
     except ValueError as error:
         raise InputError(f"{image_path}: {error}") from error
+
+
+def prepare_volume(
+    case: str,
+    source: Volume,
+    truth: Volume | None = None,
+    *,
+    spacing_mm: Vector,
+    patch_size: tuple[int, int, int],
+    centre_crop: bool,
+) -> Prepared:
+    """As prepare_case, for a scan (D, H, W) that is read already; truth: bool voxels on its grid.
+
+    Raises ValueError for a scan without contrast.
+    """
+    unit = source.with_voxels(rescale_unit(source.voxels))
+    grid = resample_to_spacing(unit, spacing_mm, min_shape=patch_size, cover=not centre_crop)
+    shape = grid.voxels.shape
+    crop = Crop.centre(shape, patch_size if centre_crop else shape)
+    image = zscore_positive(crop.apply(grid.voxels))
     label = None
     if truth is not None:
         resampled = resample_to_spacing(truth, spacing_mm, min_shape=patch_size, cover=not centre_crop)

@@ -11,7 +11,7 @@ from mindvoxel.data.normalize import normalize
 from mindvoxel.data.plan import Configuration, Plan, Preprocessing
 from mindvoxel.data.resample import resize, resize_label
 from mindvoxel.errors import InputError
-from mindvoxel.volume import Vector, check_same_grid
+from mindvoxel.volume import Vector, Volume, check_same_grid
 
 ANISOTROPIC = 3  # times the spacing of another axis
 LOCATIONS = (10_000, 0.01)  # voxels kept of a class: at least so many, and at least this share
@@ -60,11 +60,26 @@ def preprocess_case(
     return finish(read_scan(case, plan, way, spacing_mm, training=training), plan, configuration)
 
 
+def preprocess_volume(source: Volume, plan: Plan, configuration: str, name: str) -> Preprocessed:
+    """As preprocess_case, for a scan that is read already, (C, D, H, W) float32, and has no label."""
+    way = plan.configurations[configuration].preprocessing
+    return finish(crop_scan(Case(name, (), None), source, None, plan, way), plan, configuration)
+
+
 def read_scan(
     case: Case, plan: Plan, way: Preprocessing, spacing_mm: Vector | None = None, *, training: bool = True
 ) -> Scan:
     """Read, permute and crop a case, and turn its label values into classes."""
     source = read_image(case, spacing_mm)
+    label = None
+    if training and case.label is not None:
+        label = read_label(case, spacing_mm)
+        check_same_grid(source, label, (str(case.image), str(case.label)))
+    return crop_scan(case, source, label, plan, way)
+
+
+def crop_scan(case: Case, source: Volume, label: Volume | None, plan: Plan, way: Preprocessing) -> Scan:
+    """Permute and crop a scan (C, D, H, W) and its label, and turn label values into classes."""
     if source.num_channels != len(plan.channels):
         raise InputError(
             f"case {case.case}: {source.num_channels} channels in its images, the plan has {len(plan.channels)} "
@@ -83,16 +98,14 @@ def read_scan(
     image = grid.permute(source.voxels)
     crop = nonzero_box(image, positive=way.crop == "positive")
     grid = replace(grid, crop=crop, shape=crop.shape)
-    classes, labelled = None, training and case.label is not None
-    if labelled:
-        label = read_label(case, spacing_mm)
-        check_same_grid(source, label, (str(case.image), str(case.label)))
+    classes = None
+    if label is not None:
         classes = to_classes(crop.apply(grid.permute(label.voxels)), plan.label_values, str(case.label))
     image = np.ascontiguousarray(image[(slice(None), *crop.slices)])
     if way.crop == "nonzero" and "zscore_mask" in way.normalization:
         classes = np.zeros(crop.shape, np.int8) if classes is None else classes
         classes[~nonzero_mask(image) & (classes == 0)] = -1
-    return Scan(case, image, classes, labelled, grid)
+    return Scan(case, image, classes, label is not None, grid)
 
 
 def finish(scan: Scan, plan: Plan, configuration: str) -> Preprocessed:

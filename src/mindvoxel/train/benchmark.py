@@ -1,7 +1,7 @@
-"""How fast a run trains: steps timed after a warm-up, waiting for data and computing apart."""
+"""How fast a network trains and predicts: steps timed after a warm-up, waiting for data and computing apart."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +30,31 @@ def time_training(trainer: Trainer, batch_size: int, steps: int, warmup_steps: i
                 computes.append(1000 * (time.perf_counter() - ready))
             bar.update()
         batches.close()
-    latencies = np.add(waits, computes)
-    figures = {"throughput_train": 1000 * batch_size * trainer.loader.num_ranks / latencies.mean()}
-    figures["latency_train_mean"] = latencies.mean()
-    figures |= {f"latency_train_{q}": np.percentile(latencies, q) for q in (90, 95, 99)}
+    figures = _figures("train", np.add(waits, computes), batch_size * trainer.loader.num_ranks)
     figures |= {"data_wait_mean": np.mean(waits), "compute_mean": np.mean(computes)}
     return {name: round(float(value), 3) for name, value in figures.items()}
+
+
+def time_prediction(
+    run: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...], steps: int, warmup_steps: int
+) -> dict[str, float]:
+    """NVIDIA's figures of a prediction benchmark: throughput_predict, windows (2-D: slices) a second, and
+    latency_predict_mean, _90, _95 and _99, ms a call of the network with a batch of `shape` (N, C, [D,] H, W)."""
+    batch = np.random.default_rng(0).standard_normal(shape, np.float32)
+    latencies = []
+    for number in progress(range(warmup_steps + steps), what="benchmark", unit="step"):
+        start = time.perf_counter()
+        run(batch)
+        if number >= warmup_steps:
+            latencies.append(1000 * (time.perf_counter() - start))
+    figures = _figures("predict", np.array(latencies), shape[0])
+    return {name: round(float(value), 3) for name, value in figures.items()}
+
+
+def _figures(mode: str, latencies: np.ndarray, batch_size: int) -> dict[str, float]:
+    """Throughput and latency by NVIDIA's names, of calls that took so many ms."""
+    figures = {f"throughput_{mode}": 1000 * batch_size / latencies.mean(), f"latency_{mode}_mean": latencies.mean()}
+    return figures | {f"latency_{mode}_{q}": np.percentile(latencies, q) for q in (90, 95, 99)}
 
 
 def profile_training(trainer: Trainer, folder: Path) -> None:

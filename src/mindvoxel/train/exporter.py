@@ -7,8 +7,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindvoxel.errors import InputError, WorkError
+from mindvoxel.errors import WorkError
 from mindvoxel.files import replacing
+from mindvoxel.train.openvino_cpu import compile_onnx
 
 _SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
 # Largest difference of a logit, relative to the largest logit, in float32 (another order of sums).
@@ -43,11 +44,17 @@ def _write(network: nn.Cell, image: ms.Tensor, partial: Path, file_format: str) 
     partial.touch()  # a folder that cannot be written is told by the system's own error
     partial.unlink()
     if file_format == "ONNX":
-        ms.onnx.export(network, image, file_name=str(partial), input_names=["image"], output_names=["logits"])
+        write_onnx(network, image.shape, partial)
     else:
         ms.export(network, image, file_name=str(partial), file_format=file_format)
     if not partial.is_file():  # the ONNX exporter does not raise where it cannot write
         raise OSError(errno.ENOSPC, "MindSpore could not write the file; is the disk full?")
+
+
+def write_onnx(network: nn.Cell, input_shape: tuple[int, ...], path: Path) -> None:
+    """An ONNX file of `network` (built under exportable()) for inputs of one shape; it is not checked."""
+    image = ms.Tensor(np.zeros(input_shape, np.float32))
+    ms.onnx.export(network, image, file_name=str(path), input_names=["image"], output_names=["logits"])
 
 
 def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:
@@ -55,13 +62,7 @@ def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 def _run_onnx(path: Path, image: np.ndarray) -> np.ndarray:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError("ONNX is checked with OpenVINO, which is not there; pip install 'mindvoxel[onnx]'") from error
-    core = openvino.Core()
-    model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return next(iter(model(image).values()))
+    return compile_onnx(path, "f32")(image)[0]
 
 
 def _largest_difference(expected: np.ndarray, found: np.ndarray, path: Path) -> float:
