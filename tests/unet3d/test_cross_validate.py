@@ -139,6 +139,16 @@ def test_the_command_of_a_run_is_one_that_train_takes(data, made, tmp_path):
     assert (recipe.train.seed, recipe.network.first_filters, recipe.train.epochs) == (5, 2, 10)
 
 
+def test_a_cascade_is_told_where_its_previous_stage_lies(staged, made, tmp_path):
+    from mindvoxel.cli import train
+
+    args, passed = cross_validate.parse(words(staged, tmp_path))
+    args.folds = [0]
+    (job,) = cross_validate._jobs(args, passed, cross_validate.open_stored(staged), "3d_cascade_fullres")
+    parsed, _ = train.parse([*job.words[2:], "--device_id", "0"], None)
+    assert parsed.previous_path == str(tmp_path / "3d_lowres")
+
+
 def test_what_cannot_be_compared_is_refused_before_anything_begins(data, made, tmp_path, capfd):
     for more, sentence in (
         (["--fold", "0"], "--fold has no place here"),

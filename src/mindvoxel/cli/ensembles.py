@@ -32,7 +32,7 @@ def _fold(cross: CrossValidation, pair: tuple[str, str], number: int, target: st
     folder.mkdir(parents=True, exist_ok=True)
     for stale in ("summary.json", "metrics.csv"):
         (folder / stale).unlink(missing_ok=True)
-    networks, rows = _Networks(checkpoints, target, device_id), []
+    networks, rows = _Networks(cross.model, checkpoints, target, device_id), []
     for case in progress(networks.names, what=f"{name}, fold {number}", unit="case"):
         path = folder / cross.scans.mask_name(case)
         if not _is_newer(path, checkpoints):
@@ -52,15 +52,14 @@ def _is_newer(path: Path, checkpoints: Sequence[Path]) -> bool:
 class _Networks:
     """The networks of one fold, each with its own way of preparing a scan."""
 
-    def __init__(self, checkpoints: Sequence[Path], target: str, device_id: int):
+    def __init__(self, model: str, checkpoints: Sequence[Path], target: str, device_id: int):
         devices.prepare(target, device_id)
         from mindvoxel.prediction.networks import network_of
-        from mindvoxel.train import checkpoint
         from mindvoxel.train.predict import logits_predictor
 
         self.members = []
         for path in checkpoints:
-            network, recipe, meta = network_of(path, checkpoint.load(path)[0]["model"])
+            network, recipe, meta = network_of(path, model)
             devices.set_cpu_precision(target, recipe.device.cpu_precision)
             scans = EvalJob(Namespace(ckpt_path=path, data_path=None), recipe, meta).scans
             self.members.append((scans, [logits_predictor(network)], recipe.eval.tta))

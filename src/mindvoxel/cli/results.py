@@ -134,9 +134,7 @@ def _tell(cross: CrossValidation, best: tuple[str, ...], dice: dict[tuple[str, .
         mean_dice(choice.before),
         mean_dice(choice.after),
     )
-    LOGGER.info(
-        "best.json in %s; python predict.py --model_dir %s --input IMAGES --output MASKS uses it", *[cross.folder] * 2
-    )
+    LOGGER.info("used by: python predict.py --model_dir %s --input IMAGES --output MASKS", cross.folder)
 
 
 if __name__ == "__main__":

@@ -84,9 +84,4 @@ def configuration_of(plan: Plan, dim: int | None, name: str | None) -> str:
     found = plan.configurations[chosen]
     if dim is not None and found.dim != dim:
         raise InputError(f"--configuration {chosen} is {found.dim}-D and --dim is {dim}; leave one out")
-    if found.previous_stage:
-        raise InputError(
-            f"--configuration {chosen} needs predictions of {found.previous_stage}, which train.py does not read; "
-            "train 3d_fullres or 3d_lowres"
-        )
     return chosen

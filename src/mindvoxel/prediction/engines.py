@@ -9,13 +9,12 @@ import mindspore as ms
 import numpy as np
 from easydict import EasyDict
 
-from mindvoxel.data.machine import available_cores
-from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER
 from mindvoxel.nn.exporting import exportable
 from mindvoxel.prediction.networks import network_of, window_of
 from mindvoxel.train import device
 from mindvoxel.train.exporter import write_onnx
+from mindvoxel.train.openvino_cpu import compile_onnx
 
 
 @dataclass(frozen=True)
@@ -56,22 +55,14 @@ def load_engine(
 
 
 def _openvino(ckpt_path: Path, model: str, precision: str, prune: int, batch_size: int) -> Engine:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError("engine openvino is not installed; pip install 'mindvoxel[onnx]'") from error
-    core = openvino.Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise InputError("precision bf16 needs AVX512-BF16 or AMX, which this processor lacks; choose f32")
     with exportable():
         network, recipe, meta = network_of(ckpt_path, model, prune)
     window = window_of(recipe, meta, ckpt_path)
-    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": available_cores()}
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
         write_onnx(network, (batch_size, *window), path)
-        compiled = core.compile_model(core.read_model(path), "CPU", settings)
-    LOGGER.info("OpenVINO %s, %s, %d threads", openvino.__version__, precision, available_cores())
+        compiled = compile_onnx(path, precision)
+    LOGGER.info("OpenVINO computes in %s on the CPU", precision)
 
     def run(batch: np.ndarray) -> np.ndarray:
         return compiled(batch)[0].astype(np.float32, copy=False)

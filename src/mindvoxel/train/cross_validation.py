@@ -36,6 +36,7 @@ class CrossValidation:
     """
 
     folder: Path
+    model: str
     plan: Plan
     scans: Scans
     folds: dict[str, list[Fold]]
@@ -89,7 +90,7 @@ def open_cross_validation(
     ordered = sorted(chosen, key=list(plan.configurations).index)
     scans = Scans(plan, ordered[0], dataset, cases, None)
     folds = {name: [_fold(run_folder(folder, name, r["fold"]), r, scans) for r in records[name]] for name in ordered}
-    return CrossValidation(folder, plan, scans, folds)
+    return CrossValidation(folder, record["model"], plan, scans, folds)
 
 
 def configurations_in(folder: Path) -> dict[str, list[int]]:

@@ -29,7 +29,7 @@ class Device:
 
 
 # Read when MindSpore is imported; the user's own settings win.
-_CPU_SETTINGS = {
+CPU_SETTINGS = {
     # above AVX2 MindSpore 2.10's oneDNN has no fast f32 convolution and takes its reference loop
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     # threads that wait spin otherwise, and take the cores from the kernel that runs beside them
@@ -41,7 +41,7 @@ def prepare_cpu() -> None:
     """Set what makes MindSpore 2.10 fast on a CPU; without effect once MindSpore is imported."""
     if "mindspore" in sys.modules:
         return
-    for name, value in _CPU_SETTINGS.items():
+    for name, value in CPU_SETTINGS.items():
         os.environ.setdefault(name, value)
 
 
@@ -65,7 +65,7 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
         else:
             mindspore.set_device(target, device_id)
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
-        if deterministic:
+        if deterministic and mindspore.get_context("deterministic") != "ON":  # MindSpore refuses it a second time
             mindspore.set_deterministic(True)
     except (RuntimeError, ValueError) as error:
         need = _NEEDS.get(target, "this MindSpore cannot use it")

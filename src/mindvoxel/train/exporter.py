@@ -7,8 +7,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from mindvoxel.errors import InputError, WorkError
+from mindvoxel.errors import WorkError
 from mindvoxel.files import replacing
+from mindvoxel.train.openvino_cpu import compile_onnx
 
 _SUFFIXES = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
 # Largest difference of a logit, relative to the largest logit, in float32 (another order of sums).
@@ -61,13 +62,7 @@ def _run_mindir(path: Path, image: np.ndarray) -> np.ndarray:
 
 
 def _run_onnx(path: Path, image: np.ndarray) -> np.ndarray:
-    try:
-        import openvino
-    except ImportError as error:
-        raise InputError("ONNX is checked with OpenVINO, which is not there; pip install 'mindvoxel[onnx]'") from error
-    core = openvino.Core()
-    model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return next(iter(model(image).values()))
+    return compile_onnx(path, "f32")(image)[0]
 
 
 def _largest_difference(expected: np.ndarray, found: np.ndarray, path: Path) -> float:
