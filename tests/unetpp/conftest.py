@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -44,9 +43,7 @@ def run(command: str) -> None:
 def flow(tmp_path_factory) -> Path:
     """The folder in which every command of the table was run; test_scripts.py runs the launchers."""
     folder = tmp_path_factory.mktemp("flow")
-    task = write_folder(folder / "Task03_Liver")
-    (task / "imagesTs").mkdir()
-    shutil.copy(task / "imagesTr" / "case_0.nii.gz", task / "imagesTs" / "new.nii.gz")
+    write_folder(folder / "Task03_Liver", num_tests=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("DEVICE_TARGET", "CPU")

@@ -35,7 +35,7 @@ def test_each_published_command_does_its_work(flow, trained):
     assert record["recipe"]["network"] == {"deep_supervision": True, "first_filters": 2}
     assert json.loads((flow / "results" / "liver" / "best.json").read_text())["folds"] == [0, 1]
     assert (trained.parent / "fold_1" / "validation" / "summary.json").is_file()
-    assert (flow / "masks" / "new.nii.gz").is_file()
+    assert (flow / "masks" / "case_6.nii.gz").is_file()
     assert "throughput_train: " in (flow / "results" / "speed" / "train.log").read_text()
     assert list((flow / "results" / "profile" / "profile").iterdir())
 
@@ -60,7 +60,7 @@ def test_a_checkpoint_is_evaluated_at_every_level(trained, capfd):
 
 
 def test_new_scans_are_segmented_at_a_level(flow, trained, tmp_path, capfd):
-    scan = flow / "Task03_Liver" / "imagesTs" / "new.nii.gz"
+    scan = flow / "Task03_Liver" / "imagesTs" / "case_6.nii.gz"
     masks = []
     for level in (0, 1):
         words = ["--model_dir", trained, "--input", scan, "--output", tmp_path / f"{level}.nii.gz", "--prune", level]
