@@ -30,6 +30,15 @@ def test_dynamic_scale_halves_at_an_overflow_and_doubles_after_1000_good_steps(m
     assert scale.value == 1.0
 
 
+def test_the_scale_does_not_grow_until_the_loss_overflows(ms):
+    from mindvoxel.train.step import LossScale
+
+    scale = LossScale(2.0**23, dynamic=True)
+    for _ in range(3000):
+        scale.adjust(True)
+    assert scale.value == 2.0**24
+
+
 def test_fixed_scale_and_none(ms):
     from mindvoxel.train.step import LossScale
 
