@@ -141,6 +141,21 @@ def test_the_page_on_new_scans(data_set):
     assert (data_set / "labels.nii.gz").read_bytes() == (data_set / "same.nii.gz").read_bytes()
 
 
+def test_the_commands_of_the_page_on_cross_validation(workspace):
+    """One fold of them."""
+    tiny = f" --folds 0 {TINY_UNET.partition(' --bench')[0]} --tta none"
+    lines = blocks("docs/en/cross_validation.md", "bash")[0].splitlines()
+    ends = {"mindvoxel cross_validate": tiny, "mindvoxel results": " --folds 0"}
+    run("\n".join(line + ends.get(" ".join(line.split()[:2]), "") for line in lines), workspace)
+    folder = workspace / "results" / "hippocampus_cv"
+    best = json.loads((folder / "best.json").read_text())
+    assert best["dice"].keys() == {"2d", "3d_fullres", "2d+3d_fullres"} and best["folds"] == [0]
+    for name in best["dice"]:
+        masks = sorted(path.name for path in (folder / name / "fold_0" / "validation").glob("*.nii.gz"))
+        assert len(masks) == best["num_cases"] == 2
+    assert json.loads((folder / "2d" / "fold_0" / "recipe.json").read_text())["recipe"]["train"]["epochs"] == 1
+
+
 def test_the_conversions_of_the_page_on_data_sets(workspace):
     run(blocks("docs/en/datasets.md", "bash")[1], workspace)
     assert len((workspace / "listed" / "cases.csv").read_text().splitlines()) == 51

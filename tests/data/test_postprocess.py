@@ -42,3 +42,15 @@ def test_groups_go_together_and_then_alone():
     assert keep_largest(labels, [(1, 2, 4)])[0, 1].tolist() == [0, 1, 1, 2, 1, 2, 2, 0, 0, 0, 0, 0]
     assert keep_largest(labels, [(1, 2, 4), (1,)])[0, 1].tolist() == [0, 1, 1, 2, 0, 2, 2, 0, 0, 0, 0, 0]
     assert keep_largest(labels, [])[0, 1].tolist() == labels[0, 1].tolist() and labels[0, 1, 9] == 4
+
+
+def test_groups_are_connected_through_corners_and_of_equals_the_first_stays():
+    labels = np.zeros((5, 7, 9), np.int16)
+    labels[1, 1, 1], labels[2, 2, 2], labels[3, 3, 3] = 300, 300, 300  # a slanted line
+    labels[0, 5, 5:7] = 300
+    kept = keep_largest(labels, [(300,)])
+    assert kept.dtype == np.int16
+    assert np.argwhere(kept).tolist() == [[1, 1, 1], [2, 2, 2], [3, 3, 3]]
+    labels[0, 5, 7] = 300
+    assert np.argwhere(keep_largest(labels, [(300,)])).tolist() == [[0, 5, 5], [0, 5, 6], [0, 5, 7]]
+    assert np.array_equal(keep_largest(labels, [(7,)]), labels)

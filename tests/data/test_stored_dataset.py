@@ -27,8 +27,7 @@ def test_dim_means_full_resolution_and_a_name_wins(plan):
     assert configuration_of(plan, 3, "3d_lowres") == configuration_of(plan, None, "3d_lowres") == "3d_lowres"
     with pytest.raises(InputError, match="3d_lowres is 3-D and --dim is 2"):
         configuration_of(plan, 2, "3d_lowres")
-    with pytest.raises(InputError, match="needs predictions of 3d_lowres"):
-        configuration_of(plan, None, "3d_cascade_fullres")
+    assert configuration_of(plan, None, "3d_cascade_fullres") == "3d_cascade_fullres"
 
 
 def test_folds_are_the_published_ones_where_no_file_says_otherwise(plan, tmp_path):

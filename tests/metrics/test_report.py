@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mindvoxel.errors import InputError
-from mindvoxel.metrics.report import ABSOLUTES, SCORES, SHARES, score_case, summarise, write_report
+from mindvoxel.metrics.report import ABSOLUTES, SCORES, SHARES, read_rows, score_case, summarise, write_report
 from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume
 
@@ -232,3 +232,24 @@ def test_a_miss_is_never_better_than_a_prediction_far_too_large():
         assert missed[metric] <= rows[0][metric]
     before = summarise(rows)["mean"]["abs_volume_difference_percent"]
     assert summarise([*rows, missed])["mean"]["abs_volume_difference_percent"] > before
+
+
+def test_rows_come_back_from_their_file_as_they_were(tmp_path):
+    rows = score(volume(gland=GLAND), volume(gland=GLAND), "007") + score(volume(), volume(gland=GLAND), "1e3")
+    rows[0]["label"] = "NA"
+    write_report(tmp_path, rows, {})
+    back = read_rows(tmp_path / "metrics.csv")
+    assert [set(row) for row in back] == [set(row) for row in rows]
+    for row, old in zip(back, rows, strict=True):
+        assert {key: repr(value) for key, value in row.items()} == {key: repr(value) for key, value in old.items()}
+    assert str(summarise(back)) == str(summarise(rows))
+
+
+def test_a_file_that_holds_no_rows_is_named(tmp_path):
+    path = tmp_path / "metrics.csv"
+    for text in ("", "case,label\na,b\n", '"', "\x00\xff"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=f"{path}: (not a readable metrics.csv|has no column )"):
+            read_rows(path)
+    with pytest.raises(InputError, match="not a readable"):
+        read_rows(tmp_path / "absent.csv")

@@ -1,9 +1,9 @@
 """Counts of the online Dice by hand."""
 
 import sys
+import warnings
 
 import numpy as np
-import pytest
 
 from mindvoxel.train import progress
 
@@ -38,9 +38,22 @@ def test_without_matplotlib_it_is_said_once_and_the_run_goes_on(tmp_path, monkey
     assert not (tmp_path / "progress.png").exists()
 
 
-def test_the_picture_is_drawn_from_the_lines(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib is an extra: mindvoxel[plot]")
-    lines = ['{"epoch": 1, "loss": 1.0, "val_patch_dice": 0.1}', '{"epoch": 2, "loss": 0.5, "val_dice": null}']
-    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
-    progress.draw_progress(tmp_path / "metrics.jsonl", tmp_path / "progress.png")
-    assert (tmp_path / "progress.png").read_bytes()[:4] == b"\x89PNG"
+def test_the_picture_has_a_line_in_each_panel_and_nothing_to_warn_of(tmp_path):
+    from matplotlib.image import imread
+
+    lines = [
+        '{"epoch": 1, "loss": 1.0, "val_patch_dice": 0.1, "seconds": 2.0, "learning_rate": 0.1}',
+        '{"epoch": 2, "loss": 0.5, "val_patch_dice": 0.6, "seconds": 1.0, "learning_rate": 0.05, "val_dice": null}',
+    ]
+    blue = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a legend without entries, for one
+        for name, text in (("all", "\n".join(lines)), ("loss", '{"epoch": 1, "loss": 1.0}')):
+            (tmp_path / "metrics.jsonl").write_text(text + "\n")
+            progress.draw_progress(tmp_path / "metrics.jsonl", tmp_path / f"{name}.png")
+            panels = np.array_split(imread(tmp_path / f"{name}.png")[..., :3], 4)
+            blue[name] = [int((np.abs(panel - (0.122, 0.467, 0.706)).max(-1) < 0.01).sum()) for panel in panels]
+    assert min(blue["all"]) > 300  # pixels of the first line's colour
+    assert 0 < blue["loss"][0] < 100  # a point and its legend
+    assert blue["loss"][1:] == [0, 0, 0]
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.jsonl", "all.png", "loss.png"}

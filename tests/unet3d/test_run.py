@@ -7,14 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
 from mindvoxel.cli import eval as evaluate
-from mindvoxel.cli import export, train
+from mindvoxel.cli import train
 from mindvoxel.volume import read_volume
+
+from ..conftest import ROOT
 
 COMMAND = [sys.executable, "-m", "mindvoxel.cli.train"]
 CPU = ["--model", "unet3d", "--device_target", "CPU"]
@@ -72,6 +73,7 @@ def undisturbed(data, tmp_path_factory):
 def test_a_run_leaves_what_is_needed_without_the_data(undisturbed, data):
     names = {path.name for path in undisturbed.iterdir()}
     wanted = {"recipe.json", "plan.json", "dataset.json", "last.ckpt", "best.ckpt", "epoch_2.ckpt", "metrics.jsonl"}
+    assert {name for name in names if name.startswith("epoch_")} == {"epoch_2.ckpt"}
     assert wanted | {"train.log", "validation"} <= names
     assert json.loads((undisturbed / "plan.json").read_text()) == json.loads((data / "plan.json").read_text())
     record = json.loads((undisturbed / "recipe.json").read_text())
@@ -89,7 +91,8 @@ def test_metrics_name_the_proxy_and_the_real_dice(undisturbed):
         lines[1]["val_patch_dice_ema"], 0.9 * lines[0]["val_patch_dice"] + 0.1 * lines[1]["val_patch_dice"]
     )
     assert ["val_dice" in line for line in lines] == [False, True, False]
-    assert lines[0]["learning_rate"] > lines[2]["learning_rate"] > 0
+    poly = [0.05 * (1 - step / 6) ** 0.9 for step in (1, 3, 5)]  # of the last step of each epoch
+    assert [line["learning_rate"] for line in lines] == pytest.approx(poly)
     assert "val_patch_dice (proxy)" in (undisturbed / "train.log").read_text()
 
 
@@ -107,30 +110,37 @@ def test_masks_lie_on_the_grid_of_their_scans_and_hold_the_data_set_s_values(und
     assert summary["num_cases"] == 2
 
 
-def test_killed_and_resumed_equals_undisturbed(data, undisturbed, tmp_path):
+def killed_before(step: int, *words) -> None:
+    """The command in its own process, which SIGKILL ends before the step of this number, from 1."""
+    flags = [ROOT / "tests" / "train" / "killed.py", step, *words]
+    done = subprocess.run(
+        [sys.executable, *map(str, flags)], capture_output=True, text=True, env=own_environment(), check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def assert_equal_checkpoints(ours, theirs) -> None:
+    """The same parameters, bit for bit, and the same state of the run."""
+    from mindvoxel.train import checkpoint
+
+    assert checkpoint.load(ours)[0]["state"] == checkpoint.load(theirs)[0]["state"]
+    ours, theirs = parameters(ours), parameters(theirs)
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_killed_within_an_epoch_and_resumed_equals_undisturbed(data, undisturbed, tmp_path):
     folder = tmp_path / "killed"
     words = ["--data_path", data, "--dim", 3, "--output_path", folder, "--keep_interval", 2, "--val_interval", 2]
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, [*CPU, *TINY, *words])],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=own_environment(),
-    )
-    deadline = time.monotonic() + 120
-    while not (folder / "last.ckpt").exists():
-        assert time.monotonic() < deadline and process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    killed_before(4, *CPU, *TINY, *words)
+    assert [line["epoch"] for line in figures(folder)] == [1]  # one step of the second is lost
     assert not (folder / "validation").exists()
     in_own_process(*CPU, *TINY, *words, "--continue_training", "--num_workers", 1)
     assert figures(folder) == figures(undisturbed)
-    ours, theirs = parameters(folder / "last.ckpt"), parameters(undisturbed / "last.ckpt")
-    assert ours.keys() == theirs.keys()
-    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
-    assert (folder / "validation" / "metrics.csv").read_text() == (
-        undisturbed / "validation" / "metrics.csv"
-    ).read_text()
+    for name in ("best.ckpt", "epoch_2.ckpt", "last.ckpt"):
+        assert_equal_checkpoints(folder / name, undisturbed / name)
+    ours, theirs = ((run / "validation" / "metrics.csv").read_text() for run in (folder, undisturbed))
+    assert ours == theirs
 
 
 def test_more_epochs_then_the_scans_alone_then_without_the_preprocessed_folder(undisturbed, data, tmp_path, capfd):
@@ -153,32 +163,6 @@ def test_more_epochs_then_the_scans_alone_then_without_the_preprocessed_folder(u
     assert ours == theirs
 
 
-def test_two_dimensions_with_nvidia_s_recipe_evaluated_and_exported(data, tmp_path, capfd):
-    folder = tmp_path / "flat"
-    nvidia = ["--recipe", "nvidia", "--first_filters", 2, "--epochs", 2, "--batch_size", 4, "--nvol", 2, "--fold", 1]
-    nvidia += [
-        "--optimizer",
-        "radam",
-        "--lookahead",
-        "true",
-        "--cosine_annealing_first_cycle_steps",
-        2,
-        "--val_steps",
-        1,
-    ]
-    run(*nvidia, "--data_path", data, "--dim", 2, "--output_path", folder, "--ckpt_strategy", "last_only")
-    assert not (folder / "best.ckpt").exists()
-    assert figures(folder)[-1]["step"] == 6  # five cases, of which two fill a batch, are three steps
-    run("--resume", folder, "--extend_epochs", 1, "--validate", "false")  # RAdam's and lookahead's state come back
-    assert evaluate.main([*CPU, "--ckpt_path", str(folder / "last.ckpt"), "--tta", "full"]) == 0
-    names = {path.name for path in (folder / "eval-last").iterdir()}
-    assert {"metrics.csv", "summary.json"} <= names
-    assert len([name for name in names if name.endswith(".nii.gz")]) == 1
-    words = ["--ckpt_file", folder / "last.ckpt", "--file_name", tmp_path / "flat", "--file_format", "ONNX"]
-    assert export.main([*CPU, *map(str, words)]) == 0
-    assert "input (1, 4, 20, 16) float32" in capfd.readouterr().out
-
-
 def test_weights_of_another_network_start_a_new_one_with_a_table(undisturbed, data, tmp_path, capfd):
     words = [
         "--data_path",
@@ -190,7 +174,7 @@ def test_weights_of_another_network_start_a_new_one_with_a_table(undisturbed, da
         "--init_from",
         undisturbed / "best.ckpt",
     ]
-    run(*TINY, *words, "--benchmark", "--bench_steps", 3, "--bench_warmup_steps", 1, "--form", "nnunet_v1")
+    run(*TINY, *words, "--other_use", "fps", "--bench_steps", 3, "--bench_warmup_steps", 1, "--form", "nnunet_v1")
     said = capfd.readouterr().out
     assert re.search(r"best\.ckpt: \d+ parameters loaded, \d+ mismatched, 0 absent, \d+ skipped", said)
     assert re.search(r"^skipped +ups\.0\.bias ", said, re.MULTILINE)

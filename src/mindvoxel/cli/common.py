@@ -98,9 +98,13 @@ def spacing(text: str) -> tuple[float, float, float]:
     return values
 
 
-def add_device_flags(parser: Parser) -> None:
+def add_device_target(parser: Parser) -> None:
     target = os.environ.get("DEVICE_TARGET", "Ascend")
     parser.add_argument("--device_target", default=target, help="Ascend, GPU or CPU; DEVICE_TARGET sets the default")
+
+
+def add_device_flags(parser: Parser) -> None:
+    add_device_target(parser)
     number = os.environ.get("DEVICE_ID", "0")  # a string default is read as the flag would be
     parser.add_argument("--device_id", type=int, default=number, help="number of the card; DEVICE_ID sets the default")
 

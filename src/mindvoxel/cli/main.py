@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 COMMANDS = (
     *("download", "convert", "verify", "plan", "preprocess", "create_csv", "phantom"),
-    *("train", "eval", "predict", "score", "export"),
+    *("train", "cross_validate", "results", "eval", "predict", "score", "export"),
 )
 
 

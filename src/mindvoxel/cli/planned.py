@@ -8,14 +8,15 @@ from pathlib import Path
 from easydict import EasyDict
 
 from mindvoxel import config
-from mindvoxel.cli import common
+from mindvoxel.cli import cascade, common
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
+from mindvoxel.data.previous import find_previous, previous_runs
 from mindvoxel.data.splits import Fold
 from mindvoxel.data.store import check_fresh, open_case
 from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_dataset
 from mindvoxel.errors import InputError
-from mindvoxel.files import write_text
+from mindvoxel.files import read_json, write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import summarise, write_report
 from mindvoxel.metrics.table import format_table
@@ -25,8 +26,10 @@ from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 def add_train_flags(parser: common.Parser) -> None:
     parser.add_argument("--data_path", help="folder that mindvoxel preprocess wrote")
     parser.add_argument("--dim", type=int, choices=(2, 3), help="2: the plan's 2d, 3: its 3d_fullres")
-    parser.add_argument("--configuration", help="one of the plan's by name: 2d, 3d_fullres, 3d_lowres")
+    names = "2d, 3d_fullres, 3d_lowres, 3d_cascade_fullres"
+    parser.add_argument("--configuration", help=f"one of the plan's by name: {names}")
     parser.add_argument("--fold", type=int, help="of splits.json: 0 to 4; beyond, a random 80 %% of the cases train")
+    parser.add_argument("--previous_path", metavar="RUNS", help=cascade.HELP)
     going = parser.add_argument_group("going on")
     going.add_argument(
         "--continue_training", action="store_true", help="resume the newest run of this data and fold, if there is one"
@@ -48,6 +51,9 @@ def settle(args: Namespace) -> None:
         args.resume = _newest_run(args)
         if args.resume is not None:
             args.output_path, args.recipe, args.init_from = None, "default", None  # they began the run that goes on
+    if args.resume is not None:
+        record = Path(args.resume) / "recipe.json"
+        args.deterministic |= record.is_file() and read_json(record).get("deterministic", False)
     args.benchmark = args.benchmark or args.other_use == "fps"
     for name in ("extend_epochs", "validation_only"):
         if getattr(args, name) and args.resume is None:
@@ -78,12 +84,14 @@ def _is_same_run(args: Namespace, record: dict) -> bool:
 
 
 def data_paths(args: Namespace, stored: dict) -> dict[str, str]:
-    """Where the preprocessed cases lie, as an absolute path; a resumed run remembers it."""
-    if args.data_path is not None:
-        return {"data_path": str(Path(args.data_path).resolve())}
-    if not stored.get("data_path"):
+    """Where the preprocessed cases lie, and of a cascade the runs of its previous stage, as absolute paths; a resumed
+    run remembers them."""
+    names = ("data_path", "previous_path")
+    given = {name: str(Path(path).resolve()) for name in names if (path := getattr(args, name)) is not None}
+    paths = {name: stored[name] for name in names if name in stored} | given
+    if "data_path" not in paths:
         raise InputError("--data_path is needed: the folder that mindvoxel preprocess wrote")
-    return {"data_path": stored["data_path"]}
+    return paths
 
 
 class TrainJob:
@@ -109,10 +117,12 @@ class TrainJob:
         number = old["fold"] if meta else args.fold
         self.fold: Fold = self.data.fold(number)
         self.stored = self.data.require_cases(self.configuration, self.fold)
+        self.previous = cascade.previous_of(self.data, self.configuration, self.fold, paths)
         self.only_finishes, self.scans = args.validation_only, None
         validates = (recipe.train.validate or args.validation_only) and not (args.benchmark or args.other_use)
         if device.is_main and validates:
-            self.scans = Scans(self.plan, self.configuration, self.data.dataset, self.fold.val, self.stored)
+            data = self.data.dataset
+            self.scans = Scans(self.plan, self.configuration, data, self.fold.val, self.stored, self.previous)
         self.record = {
             "model": recipe.model,
             "recipe": recipe,
@@ -134,7 +144,8 @@ class TrainJob:
         if self.args.benchmark or self.args.other_use:  # learning rates for every step that is timed
             timed = self.args.bench_steps + self.args.bench_warmup_steps + PROFILED_STEPS + 1
             recipe = config.override(recipe, {"train.epochs": recipe.train.epochs + timed})
-        return planned.build(recipe, self.plan, self.configuration, self.fold.train, opener, self.device)
+        cases = self.fold.train
+        return planned.build(recipe, self.plan, self.configuration, cases, opener, self.device, self.previous)
 
     def start(self, parts) -> None:
         """From what fits of the weights of --init_from, if any."""
@@ -159,7 +170,7 @@ class TrainJob:
 
             profile_training(parts.trainer, folder / "profile")
             LOGGER.info("profile of ten steps in %s", folder / "profile")
-        elif args.benchmark:
+        if args.benchmark:
             from mindvoxel.train.benchmark import time_training
 
             LOGGER.info("%s", parts.describe())
@@ -179,7 +190,8 @@ class TrainJob:
         recipe, train, state = self.recipe, self.recipe.train, parts.trainer.state
         chosen, before = self.plan.configurations[self.configuration], []
         if train.val_steps:
-            source = validation_patches(recipe, chosen, self.fold.val, partial(open_case, self.stored))
+            opener = partial(open_case, self.stored)
+            source = validation_patches(recipe, chosen, self.fold.val, opener, self.previous)
             names = [next(n for n, v in self.plan.labels.items() if v == value) for value in self.plan.label_values]
             before.append(ValidatePatches(parts.network, plain_loss(recipe, chosen), source, names, state))
         if train.val_interval and self.scans is not None:
@@ -192,21 +204,23 @@ class TrainJob:
         return before, after
 
     def finish(self, parts, folder: Path) -> dict:
-        """Segment and score the validation scans with the weights as they are."""
+        """Segment and score the validation scans with the weights as they are; write what a following stage needs."""
         if self.scans is None:
             return {}
         masks = common.new_folder(folder / "validation")
-        rows = self._score(parts, masks)
+        for name in ("summary.json", "metrics.csv"):  # of fewer epochs: they must not outlive their masks
+            (masks / name).unlink(missing_ok=True)
+        rows = self._score(parts, masks, folder)
         meta = {"run": str(folder), "epoch": parts.trainer.state.epoch, "eval": self.recipe.eval}
         write_report(masks, rows, meta)
         LOGGER.info("%s", format_table(summarise(rows)))
         found = mean_figures(rows)
         return {"val_dice": found["val_dice"], "val_dice_by_class": found["val_dice_by_class"]}
 
-    def _score(self, parts, masks: Path | None) -> list[dict]:
+    def _score(self, parts, masks: Path | None, run: Path | None = None) -> list[dict]:
         from mindvoxel.train.predict import logits_predictor
 
-        return score_scans(self.scans, [logits_predictor(parts.network)], self.recipe.eval, masks, "validation")
+        return score_scans(self.scans, [logits_predictor(parts.network)], self.recipe.eval, masks, "validation", run)
 
 
 EVAL_SECTIONS = ("device", "eval")
@@ -230,7 +244,11 @@ class EvalJob:
         else:
             stored, dataset = None, read_dataset(Path(args.ckpt_path).parent / "dataset.json")
             LOGGER.info("%s is gone: the scans are preprocessed anew", data)
-        self.scans = Scans(plan, configuration, dataset, names, stored)
+        previous, stage = None, plan.configurations[configuration].previous_stage
+        if stage:
+            folder = previous_runs(Path(args.ckpt_path).parent, stage, meta["paths"]["previous_path"])
+            previous = find_previous(folder, plan, configuration, names)
+        self.scans = Scans(plan, configuration, dataset, names, stored, previous)
         self.meta = {"data_path": str(data), "configuration": configuration, "fold": meta["fold"]}
 
     def score(self, network, folder: Path) -> list[dict]:

@@ -83,7 +83,8 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
 
 def _describe(trained: Trained) -> str:
     """One line of what predicts."""
-    networks = ", ".join(f"{len(paths)} of {name}" for name, paths in trained.checkpoints.items())
+    every = trained.previous | trained.checkpoints
+    networks = ", ".join(f"{len(paths)} of {name}" for name, paths in every.items())
     groups = "; ".join(" and ".join(map(str, group)) for group in trained.postprocessing)
     kept = f"; of the labels {groups} only the largest component is kept" if groups else ""
     return f"{trained.model}: networks {networks}{kept}"

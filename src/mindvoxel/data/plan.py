@@ -103,6 +103,14 @@ class Plan:
         """Values in the label files; their index is the network's class."""
         return tuple(sorted(set(self.labels.values())))
 
+    def in_channels(self, configuration: Configuration) -> int:
+        """Channels that a network takes: the scan's, and in a cascade one for each foreground class."""
+        return len(self.channels) + (len(self.label_values) - 1 if configuration.previous_stage else 0)
+
+    def following(self, configuration: str) -> str | None:
+        """The configuration whose previous stage this one is, if any."""
+        return next((n for n, config in self.configurations.items() if config.previous_stage == configuration), None)
+
 
 def write_plan(path: str | Path, plan: Plan) -> None:
     """Write plan.json whole or not at all."""

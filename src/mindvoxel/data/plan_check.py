@@ -137,7 +137,8 @@ def check_plan(values, where: str) -> None:
         _check_keys(config["preprocessing"], PREPROCESSING, prefix + "preprocessing.")
         _check_lengths(config, num_channels, prefix)
         _check_network(config, prefix)
-        _check_previous(name, config, values["configurations"], prefix)
+    for name, config in values["configurations"].items():
+        _check_previous(name, config, values["configurations"], f"{where}: configurations.{name}.")
 
 
 def _check_keys(values: dict, rules: dict[str, Rule], prefix: str) -> None:
@@ -194,7 +195,21 @@ def _check_network(config: dict, prefix: str) -> None:
 
 def _check_previous(name: str, config: dict, configurations: dict, prefix: str) -> None:
     previous = config["previous_stage"]
-    if previous is not None and (previous == name or previous not in configurations):
+    if previous is None:
+        return
+    if previous == name or previous not in configurations:
         raise InputError(
             f"{prefix}previous_stage is {previous!r}; another one of {', '.join(configurations)} is needed"
+        )
+    others = [other for other, theirs in configurations.items() if theirs.get("previous_stage") == previous]
+    if len(others) > 1:
+        raise InputError(
+            f"{prefix}previous_stage is {previous!r} here and in {others[others[0] == name]}; only one configuration "
+            "can follow another: rename or remove one of them"
+        )
+    ways = [stage["preprocessing"] for stage in (config, configurations[previous])]
+    if ways[0]["crop"] != ways[1]["crop"] or any(way["pad"] for way in ways):
+        raise InputError(
+            f"{prefix}previous_stage is {previous!r}; the two must crop alike and pad nothing: make preprocessing.crop "
+            "the same and preprocessing.pad false in both"
         )

@@ -21,11 +21,15 @@ class StoredDataset:
     plan: Plan
     dataset: Dataset
 
-    def fold(self, number: int) -> Fold:
-        """Fold `number` of splits.json; without that file of the five published folds."""
+    def folds(self) -> list[Fold]:
+        """Those of splits.json; without that file the five published ones."""
         names = [case.case for case in self.dataset.cases]
         path = self.folder / "splits.json"
-        return choose_fold(read_splits(path, names) if path.is_file() else five_folds(names), number, names)
+        return read_splits(path, names) if path.is_file() else five_folds(names)
+
+    def fold(self, number: int) -> Fold:
+        """Fold `number`; beyond the last a random one, see choose_fold."""
+        return choose_fold(self.folds(), number, [case.case for case in self.dataset.cases])
 
     def require_cases(self, configuration: str, fold: Fold) -> Path:
         """The folder of a configuration's cases; InputError where they are stale, of another plan, or not all there."""
@@ -80,9 +84,4 @@ def configuration_of(plan: Plan, dim: int | None, name: str | None) -> str:
     found = plan.configurations[chosen]
     if dim is not None and found.dim != dim:
         raise InputError(f"--configuration {chosen} is {found.dim}-D and --dim is {dim}; leave one out")
-    if found.previous_stage:
-        raise InputError(
-            f"--configuration {chosen} needs predictions of {found.previous_stage}, which train.py does not read; "
-            "train 3d_fullres or 3d_lowres"
-        )
     return chosen

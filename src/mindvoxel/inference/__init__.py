@@ -1,5 +1,6 @@
 """From a network's windows to labels on the grid of the scan, for any callable; a slab of windows sets the memory."""
 
+from mindvoxel.inference.cascade import next_classes, reading_classes, segment_for_next
 from mindvoxel.inference.labels import Member, class_planes, segment, sliding_of
 from mindvoxel.inference.mask import segment_case, sliding_window
 from mindvoxel.inference.restore import largest_class
@@ -12,8 +13,11 @@ __all__ = [
     "blend_weight",
     "class_planes",
     "largest_class",
+    "next_classes",
+    "reading_classes",
     "segment",
     "segment_case",
+    "segment_for_next",
     "sliding_of",
     "sliding_window",
     "stream_planes",

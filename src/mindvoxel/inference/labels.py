@@ -85,8 +85,7 @@ def segment(
         raise ValueError("members must share axes and crop to be averaged; take configurations of one plan")
     if probability_paths is not None and len(probability_paths) != len(label_values):
         raise ValueError(f"{len(label_values)} probability_paths are needed, got {len(probability_paths)}")
-    values = np.array(label_values)
-    values = values.astype(np.uint8 if values.min() >= 0 and values.max() < 256 else np.int16)
+    values = values_array(label_values)
     labels = np.full(grid.crop.full, values[0])
     inside = labels[grid.crop.slices]
     total = sum(member.num_windows() for member in members)
@@ -103,6 +102,12 @@ def segment(
     return grid.volume(labels)
 
 
+def values_array(label_values: Sequence[int]) -> np.ndarray:
+    """Of each class, uint8 where they allow it, else int16."""
+    values = np.array(label_values)
+    return values.astype(np.uint8 if values.min() >= 0 and values.max() < 256 else np.int16)
+
+
 def class_planes(
     member: Member, num_classes: int, shape: Shape, spacing_mm: Vector, tick: Callable[[], object] = lambda: None
 ) -> Iterator[np.ndarray]:
@@ -110,13 +115,23 @@ def class_planes(
 
     That grid is the crop of the scan, or that of the next configuration of a cascade; both in network axes.
     """
-    axis = anisotropic_axis(member.grid.spacing_mm, spacing_mm, member.anisotropy)
+    return resized(member, network_planes(member, num_classes, tick), shape, spacing_mm)
+
+
+def network_planes(member: Member, num_classes: int, tick: Callable[[], object] = lambda: None) -> Iterator[np.ndarray]:
+    """A member's mean, planes (K, H, W) on its own grid without padding; each holds until the next is asked for."""
     image, before = member.image, [front for front, _ in member.grid.pad]
     if any(map(any, member.padding)):
         image = np.pad(image, [(0, 0), *member.padding], constant_values=member.sliding.pad_value)
         before = [front + more for front, (more, _) in zip(before, member.padding, strict=True)]
     planes = stream_planes(image, member.predictors, num_classes, member.sliding, tick)
-    return resize_planes(_unpadded(planes, before, member.grid.shape), member.grid.shape, shape, axis)
+    return _unpadded(planes, before, member.grid.shape)
+
+
+def resized(member: Member, planes: Iterator[np.ndarray], shape: Shape, spacing_mm: Vector) -> Iterator[np.ndarray]:
+    """Planes on a member's own grid -> those on a grid of `shape` (D, H, W) and `spacing_mm` over the same extent."""
+    axis = anisotropic_axis(member.grid.spacing_mm, spacing_mm, member.anisotropy)
+    return resize_planes(planes, member.grid.shape, shape, axis)
 
 
 def _unpadded(planes: Iterator[np.ndarray], before: list[int], shape: Shape) -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.metrics.lesions import count_lesions
 from mindvoxel.metrics.overlap import Overlap, volume_ml
@@ -168,3 +169,21 @@ def _strict(value: object) -> object:
     if isinstance(value, (np.integer, np.bool_)):
         return value.item()
     return value if isinstance(value, (str, int, bool, type(None))) else str(value)
+
+
+def read_rows(path: str | Path) -> list[dict]:
+    """The rows of a metrics.csv that `write_rows` wrote; an empty cell is NaN. Raises InputError."""
+    try:
+        table = pd.read_csv(
+            path,
+            dtype={"case": str, "label": str},  # a case may be named 007, a class NA
+            keep_default_na=False,
+            na_values=dict.fromkeys(SCORES + DIFFERENCES + LESION_SCORES, ""),
+            float_precision="round_trip",
+        )
+    except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: not a readable metrics.csv ({error}); evaluate the cases anew") from error
+    missing = {"case", "label", "kind", "outcome", "dice"} - set(table)
+    if missing:
+        raise InputError(f"{path}: has no column {sorted(missing)[0]}; evaluate the cases anew")
+    return table.to_dict("records")

@@ -75,3 +75,26 @@ def _plain(value: float) -> str:
     if np.isnan(value):
         return "-"
     return f"{value:.4f}" if abs(value) <= 1 else f"{value:.1f}"
+
+
+def format_folds(name: str, folds: dict[int, dict], together: dict) -> str:
+    """Dice by fold of `name` as text, a line for each label and their mean.
+
+    folds: number -> the summary of its cases; together: the summary of all cases. mean and sd (ddof=1) are over folds.
+    """
+    rows = {label: [_dice_of(s, label) for s in (*folds.values(), together)] for label in together["labels"]}
+    rows["mean"] = [summary["mean"]["dice"] for summary in (*folds.values(), together)]
+    width = max(map(len, (name, *rows))) + 2
+    titles = [*(f"fold {number}" for number in folds), "mean", "sd", "all cases"]
+    lines = [name.ljust(width) + "".join(title.rjust(10) for title in titles)]
+    for label, (*by_fold, all_cases) in rows.items():
+        known = np.array(by_fold)[~np.isnan(by_fold)]
+        mean = known.mean() if len(known) else float("nan")
+        sd = known.std(ddof=1) if len(known) > 1 else float("nan")
+        values = (*by_fold, mean, sd, all_cases)
+        lines.append(label.ljust(width) + "".join(_number("dice", value).rjust(10) for value in values))
+    return "\n".join(lines)
+
+
+def _dice_of(summary: dict, label: str) -> float:
+    return summary["labels"][label]["metrics"]["dice"]["mean"]

@@ -38,5 +38,5 @@ def window_of(recipe: EasyDict, meta: dict, ckpt_path: str | Path) -> tuple[int,
     if config.kind_of(recipe.model) == "planned":
         plan = plan_from_json(meta["plan"], str(ckpt_path))
         chosen = plan.configurations[meta["configuration"]]
-        return (len(plan.channels), *chosen.patch_size)
+        return (plan.in_channels(chosen), *chosen.patch_size)
     return (1, *recipe.data.patch_size)

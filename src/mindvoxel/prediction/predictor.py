@@ -10,8 +10,17 @@ import numpy as np
 from mindvoxel.data.postprocess import keep_largest
 from mindvoxel.data.prepare import Prepared, prepare_volume
 from mindvoxel.data.preprocess import Preprocessed, preprocess_volume
+from mindvoxel.data.previous import append_classes
 from mindvoxel.errors import InputError
-from mindvoxel.inference import Member, Sliding, segment, segment_case, sliding_of
+from mindvoxel.inference import (
+    Member,
+    Sliding,
+    next_classes,
+    reading_classes,
+    segment,
+    segment_case,
+    sliding_of,
+)
 from mindvoxel.prediction.trained import Trained, find_trained
 from mindvoxel.volume import Vector, Volume
 
@@ -112,17 +121,16 @@ class Predictor:
 
 
 class _Planned:
-    """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid."""
+    """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid.
+
+    Previous stages of a cascade are prepared like the configurations that come `last`, whose labels are wanted.
+    """
 
     def __init__(self, trained: Trained, options: Options):
         from mindvoxel.prediction.engines import load_engine
 
-        self.plan, self.engines, self.slidings = trained.plan, {}, {}
-        for name, paths in trained.checkpoints.items():
-            if trained.plan.configurations[name].previous_stage:
-                raise InputError(
-                    f"{paths[0].parent}: a run of the cascade's {name}, which cannot predict new scans yet"
-                )
+        self.plan, self.last, self.engines, self.slidings = trained.plan, tuple(trained.checkpoints), {}, {}
+        for name, paths in (trained.checkpoints | trained.previous).items():
             loaded = [load_engine(path, trained.model, options.engine, options.precision) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
@@ -133,9 +141,9 @@ class _Planned:
     def prepare(self, volume: Volume, name: str) -> list[Preprocessed]:
         return [preprocess_volume(volume, self.plan, configuration, name) for configuration in self.engines]
 
-    def _members(self, prepared: list[Preprocessed]) -> list[Member]:
-        return [
-            Member(
+    def _members(self, prepared: list[Preprocessed]) -> dict[str, Member]:
+        return {
+            name: Member(
                 case.image,
                 case.grid,
                 [engine.logits for engine in engines],
@@ -143,16 +151,26 @@ class _Planned:
                 self.plan.configurations[name].preprocessing.anisotropy,
             )
             for case, (name, engines) in zip(prepared, self.engines.items(), strict=True)
-        ]
+        }
+
+    def _complete(self, name: str, members: dict[str, Member]) -> Member:
+        """The member of a configuration; in a cascade with the classes that the previous stage finds."""
+        member, configuration = members[name], self.plan.configurations[name]
+        if configuration.previous_stage is None:
+            return member
+        num_classes = len(self.plan.label_values)
+        classes = next_classes(self._complete(configuration.previous_stage, members), num_classes, configuration)
+        predictors = [reading_classes(predict, num_classes) for predict in member.predictors]
+        return replace(member, image=append_classes(member.image, classes), predictors=predictors)
 
     def segment(self, prepared: list[Preprocessed], probability_paths: Sequence | None, what: str | None) -> Volume:
-        members = self._members(prepared)
+        everyone = self._members(prepared)
+        members = [self._complete(name, everyone) for name in self.last]
         return segment(members, self.plan.label_values, probability_paths=probability_paths, what=what)
 
     def num_windows(self, prepared: list[Preprocessed]) -> int:
-        return sum(
-            m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in self._members(prepared)
-        )
+        members = self._members(prepared).values()
+        return sum(m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in members)
 
 
 class _Scans:

@@ -1,10 +1,11 @@
 """Which checkpoints a model folder means: of one run, of a configuration's folds, or of a whole cross-validation."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindvoxel.data.plan import Plan, plan_from_json
+from mindvoxel.data.previous import previous_runs
 from mindvoxel.data.stored_dataset import read_dataset
 from mindvoxel.errors import InputError
 from mindvoxel.files import read_json
@@ -22,6 +23,7 @@ class Trained:
     checkpoints: the files of each configuration, a fold each.
     postprocessing: groups of label values, of each of which only the largest component stays.
     spacing_mm: (z, y, x) of images that know none, as the training data had them.
+    previous: as checkpoints, of the previous stages in a cascade that are not among these.
     """
 
     model: str
@@ -29,6 +31,7 @@ class Trained:
     checkpoints: dict[str, tuple[Path, ...]]
     postprocessing: tuple[tuple[int, ...], ...] = ()
     spacing_mm: Vector | None = None
+    previous: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def num_channels(self) -> int:
@@ -50,14 +53,14 @@ def find_trained(model_dir: str | Path, folds: tuple[int, ...] | None = None, ch
     if (folder / "recipe.json").is_file():
         if folds is not None:
             raise InputError(f"{folder}: is one run, among which no folds can be chosen; leave --folds out")
-        return _trained([folder], checkpoint)
+        return _trained([folder], None, checkpoint)
     if (folder / "best.json").is_file():
         best = _read_best(folder / "best.json")
         chosen = folds or tuple(best["folds"])
         runs = [run for name in best["configurations"] for run in _fold_runs(folder / name, chosen)]
-        return _trained(runs, checkpoint, best)
+        return _trained(runs, chosen, checkpoint, best)
     if any(folder.glob("fold_*/recipe.json")):
-        return _trained(_fold_runs(folder, folds), checkpoint)
+        return _trained(_fold_runs(folder, folds), folds, checkpoint)
     inner = sorted({path.parents[1].name for path in folder.glob("*/fold_*/recipe.json")})
     if inner:
         raise InputError(
@@ -89,8 +92,11 @@ def _read_best(path: Path) -> dict:
     return best
 
 
-def _trained(folders: list[Path], checkpoint: str, best: dict | None = None) -> Trained:
-    """The runs of these folders together; best: best.json, where it says which configurations they are."""
+def _trained(folders: list[Path], folds: tuple[int, ...] | None, checkpoint: str, best: dict | None = None) -> Trained:
+    """The runs of these folders together; best: best.json, where it says which configurations they are.
+
+    folds: those that are asked for, of a previous stage, too.
+    """
     records = {folder: read_json(folder / "recipe.json", "train.py writes it") for folder in folders}
     first = records[folders[0]]
     checkpoints: dict[str, tuple[Path, ...]] = {}
@@ -113,4 +119,24 @@ def _trained(folders: list[Path], checkpoint: str, best: dict | None = None) -> 
     plan = plan_from_json(first["plan"], str(folders[0] / "recipe.json")) if first.get("plan") else None
     spacing_mm = read_dataset(folders[0] / "dataset.json").spacing_mm if plan else None
     groups = tuple(map(tuple, best["postprocessing"])) if best else ()
-    return Trained(first["model"], plan, checkpoints, groups, spacing_mm)
+    previous: dict[str, tuple[Path, ...]] = {}
+    for name, paths in checkpoints.items():
+        stage = plan.configurations[name].previous_stage if plan else None
+        if stage is not None and stage not in checkpoints:
+            run = paths[0].parent
+            earlier = _previous(run, stage, records[run], folds, checkpoint)
+            previous |= earlier.previous | earlier.checkpoints
+    return Trained(first["model"], plan, checkpoints, groups, spacing_mm, previous)
+
+
+def _previous(run: Path, stage: str, record: dict, folds: tuple[int, ...] | None, checkpoint: str) -> Trained:
+    """The networks of the stage before a cascade's run."""
+    folder = previous_runs(run, stage, record["paths"]["previous_path"])
+    runs = _fold_runs(folder, folds)
+    for found in runs:
+        theirs = read_json(found / "recipe.json", "train.py writes it")
+        if theirs.get("configuration") != stage or theirs.get("plan") != record["plan"]:
+            raise InputError(f"{found}: no run of {stage} by the plan of {run}; put those beside that are")
+    if not runs:
+        raise InputError(f"{folder}: no run fold_K in it; {run} takes what {stage} predicts: train it, or put it there")
+    return _trained(runs, folds, checkpoint)

@@ -28,8 +28,8 @@ class Validate:
 
 @dataclass(frozen=True)
 class Save:
-    """Write last.ckpt each `interval` epochs, at each validation and at the end; best.ckpt where the figure `score`
-    rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
+    """Write last.ckpt each `interval` epochs, after scoring whole volumes and at the end; best.ckpt where the figure
+    `score` rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
 
     folder: Path
     interval: int
@@ -46,7 +46,7 @@ class Save:
             if self.state.best is None or known > self.state.best:
                 self.state.best = known
                 self.write(self.folder / "best.ckpt")
-        if score is not None or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
+        if "val_dice" in figures or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
             self.write(self.folder / "last.ckpt")
         if self.keep_interval and figures["epoch"] % self.keep_interval == 0:
             self.write(self.folder / f"epoch_{figures['epoch']}.ckpt")

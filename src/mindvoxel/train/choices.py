@@ -8,8 +8,10 @@ from mindspore import nn
 
 from mindvoxel.data.patches import PatchRecipe, PatchSource, nnunet_recipe, nvidia_recipe
 from mindvoxel.data.plan import Configuration
+from mindvoxel.data.previous import PreviousStage
 from mindvoxel.data.sampling import ForegroundOversampling
 from mindvoxel.data.store import StoredCase
+from mindvoxel.errors import InputError
 from mindvoxel.losses import DeepSupervision, DiceCELoss, nnunet_weights, nvidia_weights
 from mindvoxel.train import optim, schedule
 from mindvoxel.train.device import Device
@@ -22,21 +24,35 @@ def batch_size_of(recipe: EasyDict, configuration: Configuration) -> int:
     return recipe.train.batch_size or configuration.batch_size
 
 
-def patch_recipe(recipe: EasyDict, configuration: Configuration) -> PatchRecipe:
-    """How training patches are made: the recipe's set of augmentations and its share of foreground."""
+def patch_recipe(recipe: EasyDict, configuration: Configuration, previous: PreviousStage | None) -> PatchRecipe:
+    """How training patches are made: the recipe's set of augmentations and its share of foreground.
+
+    Raises InputError for NVIDIA's set in a cascade, which NVIDIA does not have.
+    """
     data = recipe.data
     if data.augment == "nvidia":
+        if previous is not None:
+            raise InputError("--augment nvidia knows no cascade; give --augment nnunet, or none")
         sized = replace(configuration, batch_size=batch_size_of(recipe, configuration))
         return nvidia_recipe(sized, num_volumes=data.nvol, oversampling=data.oversampling)
-    made = nnunet_recipe(configuration, augment=data.augment == "nnunet")
+    made = nnunet_recipe(configuration, augment=data.augment == "nnunet", **_channels_of(previous))
     return replace(made, sampler=ForegroundOversampling(data.oversampling))
 
 
+def _channels_of(previous: PreviousStage | None) -> dict:
+    return {} if previous is None else {"previous_classes": previous.num_classes, "open_previous": previous.open}
+
+
 def training_patches(
-    recipe: EasyDict, configuration: Configuration, cases: Sequence[str], open_case: OpenCase, device: Device
+    recipe: EasyDict,
+    configuration: Configuration,
+    cases: Sequence[str],
+    open_case: OpenCase,
+    device: Device,
+    previous: PreviousStage | None = None,
 ) -> PatchSource:
     """Batches of augmented patches of the training cases, for this device."""
-    patches, batch_size = patch_recipe(recipe, configuration), batch_size_of(recipe, configuration)
+    patches, batch_size = patch_recipe(recipe, configuration, previous), batch_size_of(recipe, configuration)
     slices = patches.patch_size[0] if patches.flat else 1
     each_step = batch_size // slices * device.num_ranks
     return PatchSource(
@@ -54,10 +70,14 @@ def training_patches(
 
 
 def validation_patches(
-    recipe: EasyDict, configuration: Configuration, cases: Sequence[str], open_case: OpenCase
+    recipe: EasyDict,
+    configuration: Configuration,
+    cases: Sequence[str],
+    open_case: OpenCase,
+    previous: PreviousStage | None = None,
 ) -> PatchSource:
     """Batches of patches of the validation cases, nothing augmented; one rank makes all."""
-    made = nnunet_recipe(configuration, augment=False)
+    made = nnunet_recipe(configuration, augment=False, **_channels_of(previous))
     return PatchSource(
         cases,
         open_case,

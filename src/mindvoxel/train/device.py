@@ -65,7 +65,7 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
         else:
             mindspore.set_device(target, device_id)
         mindspore.set_context(mode=mindspore.GRAPH_MODE)
-        if deterministic:
+        if deterministic and mindspore.get_context("deterministic") != "ON":  # MindSpore refuses it a second time
             mindspore.set_deterministic(True)
     except (RuntimeError, ValueError) as error:
         need = _NEEDS.get(target, "this MindSpore cannot use it")

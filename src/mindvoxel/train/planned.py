@@ -8,6 +8,7 @@ from mindspore import nn
 
 from mindvoxel.data.patches import PatchSource
 from mindvoxel.data.plan import Configuration, Plan
+from mindvoxel.data.previous import PreviousStage
 from mindvoxel.train.builder import Parts, seed_everything
 from mindvoxel.train.choices import OpenCase, learning_rates, optimizer_of, supervised_loss, training_patches
 from mindvoxel.train.device import Device
@@ -52,7 +53,7 @@ def network_of_plan(recipe: EasyDict, plan: Plan, configuration: Configuration) 
     num_classes = len(plan.label_values)
     return build_network(
         recipe.model,
-        in_channels=len(plan.channels) + (num_classes - 1 if configuration.previous_stage else 0),
+        in_channels=plan.in_channels(configuration),
         num_classes=num_classes,
         strides=configuration.strides,
         kernels=configuration.kernels,
@@ -61,12 +62,20 @@ def network_of_plan(recipe: EasyDict, plan: Plan, configuration: Configuration) 
     )
 
 
-def build(recipe: EasyDict, plan: Plan, configuration: str, cases: Sequence[str], open_case: OpenCase, device: Device):
-    """The Parts of a run over `cases`, at step 0; `configuration` is the name of one of the plan's."""
+def build(
+    recipe: EasyDict,
+    plan: Plan,
+    configuration: str,
+    cases: Sequence[str],
+    open_case: OpenCase,
+    device: Device,
+    previous: PreviousStage | None = None,
+) -> Parts:
+    """A run over `cases`, at step 0; `configuration` is the name of one of the plan's, `previous` of a cascade."""
     config, train = plan.configurations[configuration], recipe.train
     seed_everything(train.seed)
     network = network_of_plan(recipe, plan, config)
-    loader = StoredLoader(training_patches(recipe, config, cases, open_case, device))
+    loader = StoredLoader(training_patches(recipe, config, cases, open_case, device, previous))
     rates = learning_rates(recipe.optim, train.epochs, loader.num_batches)
     optimizer = optimizer_of(recipe.optim, network, rates)
     mixed_precision(network, train.amp_level)

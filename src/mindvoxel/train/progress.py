@@ -39,8 +39,10 @@ def draw_progress(metrics: Path, picture: Path) -> None:
             if points:
                 axes.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 30 else None)
         axes.set_ylabel(title)
-        axes.legend()
+        if axes.lines:
+            axes.legend()
         axes.grid(visible=True)
     axes.set_xlabel("epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)  # of all panels, which share it
     with replacing(picture) as partial:
         figure.savefig(partial, format="png", dpi=80)

@@ -10,9 +10,10 @@ from mindvoxel.data.dataset import Dataset, read_label
 from mindvoxel.data.grid import CaseGrid
 from mindvoxel.data.plan import Plan
 from mindvoxel.data.preprocess import preprocess_case
+from mindvoxel.data.previous import PreviousStage, write_previous
 from mindvoxel.data.store import open_case
 from mindvoxel.errors import InputError
-from mindvoxel.inference import Member, segment, sliding_of
+from mindvoxel.inference import Member, reading_classes, segment, segment_for_next, sliding_of
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import Value, score_case, summarise
 from mindvoxel.volume import Volume, single_file_suffix, write_volume
@@ -23,6 +24,7 @@ class Scans:
     """Labelled cases by name, on their way through one configuration of a plan.
 
     stored: the folder of preprocessed cases; None: they are preprocessed anew from the files of `dataset`.
+    previous: of a configuration with a previous stage; None: its cases are scored only, and not segmented.
     """
 
     plan: Plan
@@ -30,6 +32,7 @@ class Scans:
     dataset: Dataset
     names: Sequence[str]
     stored: Path | None
+    previous: PreviousStage | None = None
 
     def __post_init__(self):
         known = {case.case: case for case in self.dataset.cases}
@@ -54,25 +57,39 @@ class Scans:
         return classes | {name: tuple(values) for name, values in self.dataset.regions.items()}
 
     def image(self, name: str) -> tuple[np.ndarray, CaseGrid]:
-        """What the network sees of a case, (C, D, H, W), and its way back. Training cases that were padded are made
-        anew, since their padding may have cut something off."""
+        """What the network sees of a case, (C, D, H, W), and its way back; in a cascade the last channel holds the
+        classes of the previous stage. Training cases that were padded are made anew, since their padding may have cut
+        something off."""
         if self.stored is not None and not self.plan.configurations[self.configuration].preprocessing.pad:
             case = open_case(self.stored, name)
         else:
             spacing = self.dataset.spacing_mm
             case = preprocess_case(self.files[name], self.plan, self.configuration, spacing, training=False)
-        return case.image, case.grid
+        if self.plan.configurations[self.configuration].previous_stage is None:
+            return case.image, case.grid
+        return self.previous.append_to(case.image, name), case.grid
 
     def member(self, name: str, predictors: Sequence, tta: str) -> Member:
         """A case as this configuration's networks see it, to be segmented alone or with those of others."""
         config = self.plan.configurations[self.configuration]
         mirrored = tuple(range(config.dim)) if tta == "full" else ()
         sliding = sliding_of(self.plan, self.configuration, mirrored)
+        if self.previous is not None:
+            predictors = [reading_classes(predict, self.previous.num_classes) for predict in predictors]
         return Member(*self.image(name), predictors, sliding, config.preprocessing.anisotropy)
 
-    def segment(self, name: str, predictors: Sequence, tta: str) -> Volume:
-        """The labels of a case on the grid of its scan."""
-        return segment([self.member(name, predictors, tta)], self.plan.label_values)
+    def segment(self, name: str, predictors: Sequence, tta: str, run: Path | None = None) -> Volume:
+        """The labels of a case on the grid of its scan.
+
+        run: the folder of a run, to leave in it what the following stage takes of this one, where the plan has any.
+        """
+        member, plan = self.member(name, predictors, tta), self.plan
+        following = plan.following(self.configuration)
+        if run is None or following is None:
+            return segment([member], plan.label_values)
+        labels, classes = segment_for_next(member, plan.label_values, plan.configurations[following])
+        write_previous(run, name, classes)
+        return labels
 
     def score(self, name: str, pred: Volume, nsd_tolerance_mm: float) -> list[dict]:
         """Rows of metrics."""
@@ -84,11 +101,13 @@ class Scans:
         return name + single_file_suffix(self.files[name].label)
 
 
-def score_scans(scans: Scans, predictors: Sequence, eval_words: dict, folder: Path | None, what: str) -> list[dict]:
-    """Rows of metrics of all cases; the masks go to `folder` where there is one."""
+def score_scans(
+    scans: Scans, predictors: Sequence, eval_words: dict, folder: Path | None, what: str, run: Path | None = None
+) -> list[dict]:
+    """Rows of metrics of all cases; the masks go to `folder` where there is one; run: see Scans.segment."""
     rows = []
     for name in progress(scans.names, what=what, unit="case"):
-        mask = scans.segment(name, predictors, eval_words["tta"])
+        mask = scans.segment(name, predictors, eval_words["tta"], run)
         if folder is not None:
             write_volume(folder / scans.mask_name(name), mask)
         rows += scans.score(name, mask, eval_words["nsd_tolerance_mm"])

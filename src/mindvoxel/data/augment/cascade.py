@@ -9,6 +9,12 @@ from scipy import ndimage
 OPERATIONS = ("dilate", "erode", "close", "open")
 
 
+def class_channels(classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Classes (…) -> (K − 1, …) float32, 1 where each foreground class is."""
+    numbers = np.arange(1, num_classes).reshape(-1, *(1,) * classes.ndim)
+    return (classes == numbers).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class PreviousToChannels:
     """A label (2, D, H, W) whose second part is the previous stage's classes -> one channel more a foreground class,
@@ -20,8 +26,7 @@ class PreviousToChannels:
         return {}
 
     def apply(self, image, label):
-        classes = label[1] == np.arange(1, self.num_classes)[:, None, None, None]
-        return np.concatenate([image, classes.astype(np.float32)]), label[:1]
+        return np.concatenate([image, class_channels(label[1], self.num_classes)]), label[:1]
 
 
 @dataclass(frozen=True)
