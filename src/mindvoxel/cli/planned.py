@@ -19,6 +19,7 @@ from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import summarise, write_report
 from mindvoxel.metrics.table import format_table
+from mindvoxel.train.ranks import Ranks
 from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 
 
@@ -111,7 +112,7 @@ class TrainJob:
         self.stored = self.data.require_cases(self.configuration, self.fold)
         self.only_finishes, self.scans = args.validation_only, None
         validates = (recipe.train.validate or args.validation_only) and not (args.benchmark or args.other_use)
-        if device.is_main and validates:
+        if validates:
             self.scans = Scans(self.plan, self.configuration, self.data.dataset, self.fold.val, self.stored)
         self.record = {
             "model": recipe.model,
@@ -174,14 +175,16 @@ class TrainJob:
         from mindvoxel.train.choices import plain_loss, validation_patches
         from mindvoxel.train.patch_validation import ValidatePatches
 
-        write_plan(folder / "plan.json", self.plan)
-        write_text(folder / "dataset.json", json.dumps(dataset_to_json(self.data.dataset), indent=1) + "\n")
+        if self.device.is_main:
+            write_plan(folder / "plan.json", self.plan)
+            write_text(folder / "dataset.json", json.dumps(dataset_to_json(self.data.dataset), indent=1) + "\n")
         recipe, train, state = self.recipe, self.recipe.train, parts.trainer.state
         chosen, before = self.plan.configurations[self.configuration], []
         if train.val_steps:
-            source = validation_patches(recipe, chosen, self.fold.val, partial(open_case, self.stored))
+            source = validation_patches(recipe, chosen, self.fold.val, partial(open_case, self.stored), self.device)
             names = [next(n for n, v in self.plan.labels.items() if v == value) for value in self.plan.label_values]
-            before.append(ValidatePatches(parts.network, plain_loss(recipe, chosen), source, names, state))
+            loss = plain_loss(recipe, chosen, self.device.num_ranks)
+            before.append(ValidatePatches(parts.network, loss, source, names, state, parts.trainer.ranks))
         if train.val_interval and self.scans is not None:
             before.append(Validate(train.val_interval, None, lambda: mean_figures(self._score(parts, None))))
         after = [Plot(folder)]
@@ -198,7 +201,8 @@ class TrainJob:
         masks = common.new_folder(folder / "validation")
         rows = self._score(parts, masks)
         meta = {"run": str(folder), "epoch": parts.trainer.state.epoch, "eval": self.recipe.eval}
-        write_report(masks, rows, meta)
+        if self.device.is_main:
+            write_report(masks, rows, meta)
         LOGGER.info("%s", format_table(summarise(rows)))
         found = mean_figures(rows)
         return {"val_dice": found["val_dice"], "val_dice_by_class": found["val_dice_by_class"]}
@@ -206,7 +210,8 @@ class TrainJob:
     def _score(self, parts, masks: Path | None) -> list[dict]:
         from mindvoxel.train.predict import logits_predictor
 
-        return score_scans(self.scans, [logits_predictor(parts.network)], self.recipe.eval, masks, "validation")
+        predictors, ranks = [logits_predictor(parts.network)], parts.trainer.ranks
+        return score_scans(self.scans, predictors, self.recipe.eval, masks, "validation", ranks)
 
 
 EVAL_SECTIONS = ("device", "eval")
@@ -237,4 +242,5 @@ class EvalJob:
         """Rows of metrics; the masks go to `folder`."""
         from mindvoxel.train.predict import logits_predictor
 
-        return score_scans(self.scans, [logits_predictor(network)], self.recipe.eval, folder, "evaluating")
+        predictors = [logits_predictor(network)]
+        return score_scans(self.scans, predictors, self.recipe.eval, folder, "evaluating", Ranks())

@@ -45,9 +45,17 @@ def prepare_cpu() -> None:
         os.environ.setdefault(name, value)
 
 
-def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deterministic: bool = False) -> Device:
+def prepare(
+    target: str,
+    device_id: int = 0,
+    *,
+    distributed: bool = False,
+    deterministic: bool = False,
+    compile_cache: str | None = None,
+) -> Device:
     """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
 
+    compile_cache: folder of compiled graphs, to take them from and keep them in; each rank has its own below it.
     deterministic: operators whose result depends on the order of threads are replaced or ordered (Ascend, GPU).
 
     Raises InputError, in one sentence, where the target is not there.
@@ -56,6 +64,7 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
         raise InputError(f"device_target must be one of {', '.join(TARGETS)}, got {target!r}")
     if target == "CPU":
         prepare_cpu()
+    _keep_compiled(compile_cache)
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
     import mindspore
 
@@ -79,6 +88,12 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
             f"--run_distribute: the processes of the run did not find each other ({_reason(error)}); start them by "
             "scripts/train_distribute.sh or scripts/train_distribute_gpu.sh"
         ) from error
+
+
+def _keep_compiled(folder: str | None) -> None:
+    if folder is not None:
+        os.environ["MS_COMPILER_CACHE_ENABLE"] = "1"
+        os.environ["MS_COMPILER_CACHE_PATH"] = os.path.abspath(folder)
 
 
 def of_a_cluster() -> bool:

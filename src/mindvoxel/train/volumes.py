@@ -15,6 +15,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.inference import Member, segment, sliding_of
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import Value, score_case, summarise
+from mindvoxel.train.ranks import Ranks
 from mindvoxel.volume import Volume, single_file_suffix, write_volume
 
 
@@ -84,15 +85,22 @@ class Scans:
         return name + single_file_suffix(self.files[name].label)
 
 
-def score_scans(scans: Scans, predictors: Sequence, eval_words: dict, folder: Path | None, what: str) -> list[dict]:
-    """Rows of metrics of all cases; the masks go to `folder` where there is one."""
-    rows = []
-    for name in progress(scans.names, what=what, unit="case"):
+def score_scans(
+    scans: Scans,
+    predictors: Sequence,
+    eval_words: dict,
+    folder: Path | None,
+    what: str,
+    ranks: Ranks,
+) -> list[dict]:
+    """Rows of metrics of all cases, each case by one of `ranks`; the masks go to `folder` where there is one."""
+    scored = []
+    for name in progress(ranks.share(scans.names), what=what, unit="case"):
         mask = scans.segment(name, predictors, eval_words["tta"])
         if folder is not None:
             write_volume(folder / scans.mask_name(name), mask)
-        rows += scans.score(name, mask, eval_words["nsd_tolerance_mm"])
-    return rows
+        scored.append(scans.score(name, mask, eval_words["nsd_tolerance_mm"]))
+    return [row for rows in ranks.join(scored) for row in rows]
 
 
 def mean_figures(rows: list[dict]) -> dict:
