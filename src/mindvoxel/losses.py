@@ -7,14 +7,14 @@ from mindvoxel.ops.softmax import most_classes, softmax_sums
 
 
 def _sum_over(num_ranks: int):
-    """The sum over the processes of the run, or None for one alone. Its gradient is such a sum as well: with the mean of
-    the ranks' gradients, that of the whole batch."""
+    """The sum over the processes of the run, or None for one alone. Its gradient is such a sum as well: with the mean
+    of the ranks' gradients, that of the whole batch."""
     return ops.AllReduce(ops.ReduceOp.SUM) if num_ranks > 1 else None
 
 
 class ForegroundDiceLoss(nn.Cell):
-    """V-Net's Dice loss (Milletari et al. 2016, section 3): 1 - 2Σpg / (Σp² + Σg² + 1e-5), one sum over the batch, of all
-    `num_ranks` processes.
+    """V-Net's Dice loss (Milletari et al. 2016, section 3): 1 - 2Σpg / (Σp² + Σg² + 1e-5), one sum over the batch, of
+    all `num_ranks` processes.
 
     construct(logits, label): logits (N, 2, D, H, W), label (N, D, H, W) with 1 in the foreground -> a float32 scalar;
     p is the softmax of channel 1. Without foreground in the batch the loss is 1.

@@ -63,7 +63,7 @@ def vnet(place: Device) -> list[np.ndarray]:
 
 
 def overflow_on_one_rank(place: Device) -> dict:
-    """A loss scale that only the last rank's gradients overflow with: whether this rank saw it, and kept its weights."""
+    """Only the last rank's loss scale makes gradients overflow: whether this rank saw it, and kept its weights."""
     import mindspore as ms
 
     from mindvoxel.losses import DiceCELoss

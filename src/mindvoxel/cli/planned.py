@@ -19,7 +19,6 @@ from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import summarise, write_report
 from mindvoxel.metrics.table import format_table
-from mindvoxel.train.ranks import Ranks
 from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 
 
@@ -241,6 +240,7 @@ class EvalJob:
     def score(self, network, folder: Path) -> list[dict]:
         """Rows of metrics; the masks go to `folder`."""
         from mindvoxel.train.predict import logits_predictor
+        from mindvoxel.train.ranks import Ranks
 
         predictors = [logits_predictor(network)]
         return score_scans(self.scans, predictors, self.recipe.eval, folder, "evaluating", Ranks())

@@ -36,8 +36,8 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
         "--watchdog_s",
         type=float,
         default=3600.0,
-        help="seconds without a training step, or a network's answer in validation, after which a process ends itself as "
-        "hung; 0: never; compiling does not count",
+        help="seconds without a training step, or a network's answer in validation, after which a process ends itself "
+        "as hung; 0: never; compiling does not count",
     )
     parser.add_argument(
         "--compile_cache",

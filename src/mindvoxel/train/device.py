@@ -1,8 +1,11 @@
 """The one place that chooses a device target, before MindSpore is imported and before any tensor is made."""
 
 import os
+import signal
+import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindvoxel.errors import InputError
 
@@ -64,6 +67,10 @@ def prepare(
         raise InputError(f"device_target must be one of {', '.join(TARGETS)}, got {target!r}")
     if target == "CPU":
         prepare_cpu()
+        if distributed:
+            _take_mpi_place()
+    elif distributed:  # Open MPI's ranks of a server number its cards; the other launchers give --device_id
+        device_id = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", device_id))
     _keep_compiled(compile_cache)
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
     import mindspore
@@ -93,12 +100,30 @@ def prepare(
 def _keep_compiled(folder: str | None) -> None:
     if folder is not None:
         os.environ["MS_COMPILER_CACHE_ENABLE"] = "1"
-        os.environ["MS_COMPILER_CACHE_PATH"] = os.path.abspath(folder)
+        os.environ["MS_COMPILER_CACHE_PATH"] = str(Path(folder).resolve())
 
 
 def of_a_cluster() -> bool:
-    """Whether MindSpore's scheduler (msrun) started this process beside others."""
-    return "MS_ROLE" in os.environ
+    """Whether a launcher (msrun, mpirun, a rank table) started this process beside others."""
+    return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))
+
+
+def _take_mpi_place() -> None:
+    """Give a CPU process that mpirun started its place in a cluster of MindSpore's scheduler, which rank 0 starts.
+
+    MindSpore's CPU collectives know no MPI, and take its variables for a GPU run. Before MindSpore is imported.
+    """
+    rank, size = (os.environ.get(f"OMPI_COMM_WORLD_{name}") for name in ("RANK", "SIZE"))
+    if rank is None or "MS_ROLE" in os.environ:
+        return
+    for name in [name for name in os.environ if name.startswith(("OMPI_", "PMIX_"))]:
+        del os.environ[name]
+    os.environ.update(MS_ROLE="MS_WORKER", MS_WORKER_NUM=size, MS_NODE_ID=rank)
+    os.environ.setdefault("MS_SCHED_HOST", "127.0.0.1")
+    os.environ.setdefault("MS_SCHED_PORT", "8118")
+    if rank == "0":
+        scheduler = [sys.executable, "-m", "mindvoxel.train.device"]
+        subprocess.Popen(scheduler, env=os.environ | {"MS_ROLE": "MS_SCHED"}, stdin=subprocess.DEVNULL)
 
 
 def _reason(error: Exception) -> str:
@@ -124,8 +149,10 @@ def set_cpu_precision(target: str, precision: str) -> None:
 def _join(mindspore, target: str, device_id: int) -> Device:
     from mindspore import communication
 
-    if os.environ.get("MS_ROLE") != "MS_SCHED":
-        # Of a worker: how long a CPU collective waits, 30 s by default, while rank 0 alone may validate for longer. The
+    if os.environ.get("MS_ROLE") == "MS_SCHED":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends when the ranks have
+    else:
+        # Of a worker: how long a CPU collective waits, 30 s by default, while another rank may validate for longer. The
         # scheduler keeps its 30 s, after which it misses a process that ended.
         os.environ.setdefault("MS_NODE_TIMEOUT", "86400")
     communication.init()
@@ -134,3 +161,7 @@ def _join(mindspore, target: str, device_id: int) -> Device:
         parallel_mode=mindspore.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=num_ranks
     )
     return Device(target, device_id, rank, num_ranks)
+
+
+if __name__ == "__main__":  # MindSpore's scheduler, as rank 0 of an mpirun starts it
+    prepare("CPU", distributed=True)

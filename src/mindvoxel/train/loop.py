@@ -60,18 +60,19 @@ class Trainer:
             WATCH.watched(self.train, "a training step", PATIENCE_IN_STEPS_S),
         )
         with progress(total=total, initial=self.state.step, what="training", unit="step") as bar:
+            WATCH.training(True)
             while self.state.epoch < epochs:
                 figures = self._epoch(train, bar)
                 if figures is None:
                     return False
                 for callback in callbacks:
                     callback(figures)
+        WATCH.training(False)
         return True
 
     def _epoch(self, train: Callable[[Batch], float], bar) -> dict | None:
         start, waited, losses = time.perf_counter(), 0.0, self.state.losses
         batches = self.loader.epoch(self.state.epoch, len(losses))
-        WATCH.steps(True)
         for _ in range(len(losses), self.loader.num_batches):
             asked = time.perf_counter()
             batch = next(batches)
@@ -82,7 +83,6 @@ class Trainer:
             if self.ranks.any(WATCH.told):
                 batches.close()
                 return None
-        WATCH.steps(False)
         batches.close()
         self.state.epoch += 1
         self.state.losses = []

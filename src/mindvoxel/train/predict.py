@@ -15,6 +15,7 @@ def logits_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     call = WATCH.watched(network, "the segmentation of a window")
 
     def predict(patch: np.ndarray) -> np.ndarray:
+        WATCH.leave_if_told()
         training = network.training
         network.set_train(False)
         try:
@@ -45,6 +46,7 @@ def foreground_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]
     call = WATCH.watched(cell, "the segmentation of a window")
 
     def predict(patch: np.ndarray) -> np.ndarray:
+        WATCH.leave_if_told()
         training = network.training
         cell.set_train(False)
         try:

@@ -11,7 +11,6 @@ from mindspore import nn, ops
 from mindvoxel.train.device import Device
 from mindvoxel.train.watch import WATCH
 
-
 ALONE = Device("CPU", 0)
 
 

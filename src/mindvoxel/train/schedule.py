@@ -68,8 +68,8 @@ RANK_SCALES = {"none": lambda num_ranks: 1.0, "linear": float, "sqrt": math.sqrt
 
 
 def scaled_rate(learning_rate: float, scaling: str, num_ranks: int) -> float:
-    """The learning rate for `num_ranks` times the batch: as it is (none), times their number (linear, Goyal et al. 2017)
-    or times its root (sqrt, Krizhevsky 2014)."""
+    """The learning rate for `num_ranks` times the batch: as it is (none), times their number (linear, Goyal et al.
+    2017) or times its root (sqrt, Krizhevsky 2014)."""
     return learning_rate * RANK_SCALES[scaling](num_ranks)
 
 

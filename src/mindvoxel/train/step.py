@@ -38,7 +38,7 @@ def mixed_precision(network: nn.Cell, level: str) -> None:
 
 
 def synchronise_batch_norm(network: nn.Cell, num_ranks: int) -> None:
-    """Make batch normalisations take their statistics over the batches of all ranks, in place; alone nothing changes."""
+    """Make batch normalisations take their statistics over the batches of all ranks, in place; alone they stay."""
     if num_ranks > 1:
         lay_plain(network)
         for _, cell in network.cells_and_names():
@@ -109,7 +109,8 @@ class TrainStep(nn.Cell):
     max_norm: longer gradients are scaled down to this norm over all parameters, after the reduction over ranks and
     without the loss scale, as torch.nn.utils.clip_grad_norm_ does; None: they are not.
     construct(image, label, noise, scale) -> (loss, finite): image (N, C, [D,] H, W), label (N, [D,] H, W), noise (N, K)
-    for dropout or None, scale the loss scale as a scalar tensor, or None for none; loss unscaled, the mean over the ranks, finite a bool tensor.
+    for dropout or None, scale the loss scale as a scalar tensor, or None for none;
+    loss unscaled, the mean over the ranks, finite a bool tensor.
     """
 
     def __init__(

@@ -15,7 +15,6 @@ from mindvoxel.errors import InputError
 from mindvoxel.inference import Member, segment, sliding_of
 from mindvoxel.log import progress
 from mindvoxel.metrics.report import Value, score_case, summarise
-from mindvoxel.train.ranks import Ranks
 from mindvoxel.volume import Volume, single_file_suffix, write_volume
 
 
@@ -91,9 +90,10 @@ def score_scans(
     eval_words: dict,
     folder: Path | None,
     what: str,
-    ranks: Ranks,
+    ranks,
 ) -> list[dict]:
-    """Rows of metrics of all cases, each case by one of `ranks`; the masks go to `folder` where there is one."""
+    """Rows of metrics of all cases, each case by one of `ranks` (mindvoxel.train.ranks); the masks go to
+    `folder` where there is one."""
     scored = []
     for name in progress(ranks.share(scans.names), what=what, unit="case"):
         mask = scans.segment(name, predictors, eval_words["tta"])

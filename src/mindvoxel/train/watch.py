@@ -1,4 +1,4 @@
-"""Signs of life of this process: a run that is told to end (SIGTERM) does so after its step, one that hangs ends itself.
+"""Signs of life: a run that is told to end (SIGTERM) does so after its step, and one that hangs ends itself.
 
 A signal and a hang belong to the process, so there is one WATCH, which is idle outside of a run.
 """
@@ -21,18 +21,19 @@ PATIENCE_IN_STEPS_S = 5.0
 class Watch:
     """What this process does, and since when.
 
-    told: SIGTERM has come during the training steps, after which the trainer looks.
+    told: SIGTERM has come. Before and after training it ends the process at once; in training, the trainer looks after
+    each step, and the segmentation of a scan ends at its next window.
     """
 
     def __init__(self):
-        self.told, self._in_steps = False, False
+        self.told, self._trains = False, False
         self._what, self._since, self._limit_s = "", 0.0, 0.0
         self._over, self._handler = threading.Event(), None
 
     def start(self, limit_s: float, name: str) -> None:
         """Mind SIGTERM, and end the process where nothing happens for `limit_s` seconds; 0: never. `name` tells this
         process from others."""
-        self.told, self._in_steps, self._limit_s = False, False, limit_s
+        self.told, self._trains, self._limit_s = False, False, limit_s
         self._handler = signal.signal(signal.SIGTERM, self._tell)
         self._over = threading.Event()
         self.rest()
@@ -71,14 +72,19 @@ class Watch:
 
         return watch
 
-    def steps(self, begin: bool) -> None:
-        """From here on SIGTERM waits for the end of the step; or, at their end, ends the work where it is."""
-        self._in_steps = begin
+    def training(self, begins: bool) -> None:
+        """From here on SIGTERM waits for the end of a step; or it does no longer."""
+        self._trains = begins
+
+    def leave_if_told(self) -> None:
+        """Raise Terminated where SIGTERM has come."""
+        if self.told:
+            raise Terminated("told to end (SIGTERM); the last checkpoint is kept, go on with --resume")
 
     def _tell(self, *_) -> None:
         self.told = True
-        if not self._in_steps:
-            raise Terminated("told to end (SIGTERM); the last checkpoint is kept, go on with --resume")
+        if not self._trains:
+            self.leave_if_told()
 
     def _mind(self, over: threading.Event, name: str) -> None:
         while not over.wait(min(1.0, self._limit_s / 10)):
