@@ -34,8 +34,14 @@ choose_model() {
   [ -f "$ROOT/$MODEL/network.py" ] || die "MODEL=$MODEL: $ROOT/$MODEL holds no network.py"
 }
 
-# new_output KIND: OUTPUT, the folder of this run, below the working folder unless the user set it
+# new_output KIND [FLAGS…]: OUTPUT, the folder of this run: of the one that --resume names, else below the working folder
+# unless the user set it
 new_output() {
+  local word last=
+  for word in "${@:2}"; do
+    if [ "$last" = --resume ]; then OUTPUT=$word; fi
+    last=$word
+  done
   OUTPUT=${OUTPUT:-results/$MODEL-$1-$(date +%Y%m%d-%H%M%S)}
   mkdir -p "$OUTPUT" || exit 2
 }
@@ -61,7 +67,7 @@ logged() {
 # launch FLAGS…: the processes of a distributed run; wrong flags are told before its folder is made
 launch() {
   "$PYTHON" -m mindvoxel.cli.launch --check "$@" || exit
-  new_output train
+  new_output train "$@"
   logged "$OUTPUT/screen.log" "$PYTHON" -m mindvoxel.cli.launch --output_path "$OUTPUT" "$@" --model "$MODEL"
 }
 
