@@ -37,12 +37,16 @@ def read_table(path: str | Path, num_ranks: int | None = None) -> list[Entry]:
 
     Raises InputError that lists every fault of the table.
     """
-    table = read_json(path, REMEDY)
+    return check_table(read_json(path, REMEDY), str(path), num_ranks)
+
+
+def check_table(table: dict, where: str, num_ranks: int | None = None) -> list[Entry]:
+    """As read_table, of a table that is read already."""
     faults = _faults_of_form(table)
     if not faults:
         faults = _faults_of_numbers(table, num_ranks)
     if faults:
-        raise InputError(f"{path}: no rank table to start with: {'; '.join(faults)}; {REMEDY}")
+        raise InputError(f"{where}: no rank table to start with: {'; '.join(faults)}; {REMEDY}")
     return sorted(_entries(table), key=lambda entry: entry.rank)
 
 

@@ -11,7 +11,7 @@ from mindvoxel.cli import common
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER, set_up
-from mindvoxel.rank_table import Entry, merge, read_table, table_of
+from mindvoxel.rank_table import Entry, check_table, merge, read_table, table_of
 
 HCCN_CONF = Path("/etc/hccn.conf")
 
@@ -41,9 +41,9 @@ def write(argv: Sequence[str]) -> None:
         server = args.server_ip or _own_ip()
         entries = [Entry(server, chip, _device_ip(chip), rank) for rank, chip in enumerate(chips)]
         name = f"hccl_{len(chips)}p_{''.join(map(str, chips))}_{server}.json"
+    check_table(table_of(entries), name)
     path = common.new_folder(args.output_path) / name
     write_text(path, json.dumps(table_of(entries), indent=1) + "\n")
-    read_table(path, len(entries))  # what is written is a table to start with, or says why not
     LOGGER.info("%s: %d devices", path, len(entries))
 
 
