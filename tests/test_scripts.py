@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mindvoxel.rank_table import Entry, table_of
+from mindvoxel.rank_table import Entry, merge, table_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--recipe", "small", "--width", "2", "--down_convs", "1,1", "--up_convs", "1,1", "--patch_size", "8,16,16"]
@@ -167,9 +167,9 @@ def test_the_310_launcher_says_that_it_is_not_built(work):
 
 FAKE_PYTHON = """#!/usr/bin/env bash
 # stands in for python: the rank that is told to fails, the others work on
-if [ "$1" = -m ]; then exec "$REAL_PYTHON" "$@"; fi
-echo "rank $RANK_ID of $RANK_SIZE on device $DEVICE_ID: $*" >>"$CALLS"
-if [ "$RANK_ID" = "${FAILING:-}" ]; then exit 3; fi
+if [[ ${2:-} = mindvoxel.* ]]; then exec "$REAL_PYTHON" "$@"; fi
+echo "rank ${RANK_ID:-none} of ${RANK_SIZE:-} on device ${DEVICE_ID:-}: $*" >>"$CALLS"
+if [ "${RANK_ID:-none}" = "${FAILING:-}" ]; then exit 3; fi
 exec sleep "${WORK_S:-0}"
 """
 
@@ -241,3 +241,60 @@ def test_the_gpu_launcher_hands_mpirun_every_rank(fake, tmp_path):
     call = (tmp_path / "calls").read_text()
     assert call.startswith("2,3: --allow-run-as-root -n 2 ")
     assert "train.py --device_target GPU --run_distribute --device_num 2" in call
+
+
+def test_two_servers_by_msrun(fake, tmp_path):
+    script, words = ROOT / "scripts" / "train_distribute.sh", ["msrun", 16, "data", "x.csv", "--num_servers", 2]
+    done = bash(script, *words, "--node_rank", 1, "--master_addr", "10.0.0.1", cwd=tmp_path, **fake)
+    assert done.returncode == 0, done.stdout + done.stderr
+    call = (tmp_path / "calls").read_text()
+    for word in ("--worker_num=16", "--local_worker_num=8", "--master_addr=10.0.0.1", "--master_port=8118"):
+        assert f" {word} " in call
+    assert " --node_rank=1 " in call
+    assert "--num_servers" not in call.split("train.py")[1]
+
+
+def test_two_servers_by_a_merged_table(fake, tmp_path):
+    tables = [[Entry(f"10.0.0.{s}", 4 + chip, f"10.1.{s}.{chip}", chip) for chip in range(2)] for s in range(2)]
+    (tmp_path / "table.json").write_text(json.dumps(table_of(merge(tables))))
+    script, words = ROOT / "scripts" / "train_distribute.sh", ["table.json", 4, "data", "x.csv", "--num_servers", 2]
+    assert bash(script, *words, "--node_rank", 1, cwd=tmp_path, **fake).returncode == 0
+    calls = sorted((tmp_path / "calls").read_text().splitlines())
+    assert [call.split(":")[0] for call in calls] == ["rank 2 of 4 on device 4", "rank 3 of 4 on device 5"]
+
+
+def test_two_servers_by_mpirun(fake, tmp_path):
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text('#!/usr/bin/env bash\necho "$*" >"$CALLS"\n')
+    mpirun.chmod(0o755)
+    variables = fake | {"DEVICE_TARGET": "GPU", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    script, words = ROOT / "scripts" / "train_distribute_gpu.sh", [4, "2,3", "data", "x.csv", "--num_servers", 2]
+    assert bash(script, *words, "--hostfile", "hosts", cwd=tmp_path, **variables).returncode == 0
+    call = (tmp_path / "calls").read_text()
+    assert " -n 4 " in call
+    assert " --hostfile hosts -N 2 " in call
+    assert " -x CUDA_VISIBLE_DEVICES " in call
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["msrun", 3, "data", "x.csv", "--num_servers", 2], "DEVICE_NUM 3 does not spread over --num_servers 2 evenly"),
+        (["msrun", 4, "data", "x.csv", "--num_servers", 2, "--node_rank", 2], "--node_rank 2: 0 to 1 is needed"),
+        (["table.json", 2, "data", "x.csv", "--num_servers", 2], "1 servers, but --num_servers is 2"),
+    ],
+)
+def test_servers_that_do_not_fit_are_refused(fake, tmp_path, words, fault):
+    done = bash(ROOT / "scripts" / "train_distribute.sh", *words, cwd=tmp_path, **fake)
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_resumed_in_its_own_folder(fake, tmp_path):
+    variables = {name: value for name, value in fake.items() if name != "OUTPUT"}
+    assert by_table(variables, tmp_path, **{"WORK_S": 0}).returncode == 0
+    script = ROOT / "scripts" / "train_distribute.sh"
+    done = bash(script, "msrun", 2, "data", "x.csv", "--resume", "old/run", cwd=tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert "--output_path old/run " in (tmp_path / "calls").read_text().splitlines()[-1]

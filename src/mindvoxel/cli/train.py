@@ -90,6 +90,8 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
+        for partial in folder.glob(".partial-*"):  # of a run that was killed while it wrote
+            partial.unlink()
     devices.set_cpu_precision(device.target, recipe.device.cpu_precision)
     WATCH.start(args.watchdog_s, f"rank {device.rank}")
     try:
