@@ -1,5 +1,6 @@
 """Train a network."""
 
+import hashlib
 import json
 import os
 import sys
@@ -42,7 +43,7 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     parser.add_argument(
         "--compile_cache",
         metavar="DIR",
-        help="keep compiled graphs here (a folder for each rank) and take them from it",
+        help="keep the compiled training step here, and take it from here",
     )
     together = "one process of several, as the launchers start them: scripts/train_distribute.sh"
     parser.add_argument("--run_distribute", nargs="?", type=common.boolean, const=True, default=False, help=together)
@@ -78,7 +79,6 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
         args.device_id,
         distributed=args.run_distribute,
         deterministic=args.deterministic,
-        compile_cache=args.compile_cache,
     )
     if args.run_distribute and device.num_ranks != args.device_num:
         raise InputError(f"--device_num {args.device_num}, but the launcher started {device.num_ranks} processes")
@@ -95,7 +95,7 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     devices.set_cpu_precision(device.target, recipe.device.cpu_precision)
     WATCH.start(args.watchdog_s, f"rank {device.rank}")
     try:
-        _run(kind_of(recipe.model).TrainJob(args, recipe, paths, device, meta), folder, meta, values)
+        _run(args, kind_of(recipe.model).TrainJob(args, recipe, paths, device, meta), folder, meta, values)
     finally:
         WATCH.stop()
 
@@ -132,7 +132,18 @@ def _output_path(args: Namespace) -> str:
     return str(Path(folder).resolve())
 
 
-def _run(job, folder: Path, meta, values) -> None:
+def _use_cache(cache: str, job, parts) -> None:
+    """Keep the step under all that its graph depends on beside the sources, of which MindSpore takes care itself."""
+    import mindspore
+
+    known = {name: value for name, value in job.record.items() if name not in ("paths", "val_cases", "fold")}
+    known |= {"rates": parts.trainer.rates, "device": [job.device.target, job.device.num_ranks]}
+    known |= {"version": mindspore.__version__}
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    parts.trainer.train = devices.first_from_cache(parts.trainer.train, Path(cache) / key)
+
+
+def _run(args: Namespace, job, folder: Path, meta, values) -> None:
     """Build everything from the recipe, in the order network, state, callbacks, and train."""
     from mindvoxel.train.callbacks import Report
 
@@ -151,6 +162,8 @@ def _run(job, folder: Path, meta, values) -> None:
         write_text(folder / "recipe.json", json.dumps(job.record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
     epochs = state.epoch if job.only_finishes else recipe.train.epochs
+    if args.compile_cache is not None:
+        _use_cache(args.compile_cache, job, parts)
     if state.epoch < epochs:
         LOGGER.info("compiling the network, which can take a minute or more, on Ascend several minutes")
     with naming(folder):

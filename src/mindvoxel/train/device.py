@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +55,9 @@ def prepare(
     *,
     distributed: bool = False,
     deterministic: bool = False,
-    compile_cache: str | None = None,
 ) -> Device:
     """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
 
-    compile_cache: folder of compiled graphs, to take them from and keep them in; each rank has its own below it.
     deterministic: operators whose result depends on the order of threads are replaced or ordered (Ascend, GPU).
 
     Raises InputError, in one sentence, where the target is not there.
@@ -71,7 +70,6 @@ def prepare(
             _take_mpi_place()
     elif distributed:  # Open MPI's ranks of a server number its cards; the other launchers give --device_id
         device_id = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", device_id))
-    _keep_compiled(compile_cache)
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
     import mindspore
 
@@ -97,10 +95,26 @@ def prepare(
         ) from error
 
 
-def _keep_compiled(folder: str | None) -> None:
-    if folder is not None:
-        os.environ["MS_COMPILER_CACHE_ENABLE"] = "1"
-        os.environ["MS_COMPILER_CACHE_PATH"] = str(Path(folder).resolve())
+def first_from_cache(call: Callable, folder: Path) -> Callable:
+    """`call`, whose first use takes its compiled graph from `folder`, or leaves it there.
+
+    MindSpore 2.10 tells graphs apart by the order in which they are compiled, and by the sources, not by sizes or other
+    numbers: `folder` has to be of this one graph, and nothing else is compiled under it.
+    """
+    first = True
+
+    def use(*args):
+        nonlocal first
+        if not first:
+            return call(*args)
+        os.environ.update(MS_COMPILER_CACHE_ENABLE="1", MS_COMPILER_CACHE_PATH=str(folder.resolve()))
+        try:
+            return call(*args)
+        finally:
+            first = False
+            del os.environ["MS_COMPILER_CACHE_ENABLE"]
+
+    return use
 
 
 def of_a_cluster() -> bool:

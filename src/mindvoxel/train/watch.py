@@ -27,25 +27,25 @@ class Watch:
 
     def __init__(self):
         self.told, self._trains = False, False
-        self._what, self._since, self._limit_s = "", 0.0, 0.0
+        self._what, self._since = "", 0.0
         self._over, self._handler = threading.Event(), None
 
     def start(self, limit_s: float, name: str) -> None:
         """Mind SIGTERM, and end the process where nothing happens for `limit_s` seconds; 0: never. `name` tells this
         process from others."""
-        self.told, self._trains, self._limit_s = False, False, limit_s
+        self.told, self._trains = False, False
         self._handler = signal.signal(signal.SIGTERM, self._tell)
         self._over = threading.Event()
         self.rest()
         if limit_s > 0:
-            threading.Thread(target=self._mind, args=(self._over, name), daemon=True).start()
+            threading.Thread(target=self._mind, args=(self._over, limit_s, name), daemon=True).start()
 
     def stop(self) -> None:
         """Leave the process as it was."""
         self._over.set()
         if self._handler is not None:
             signal.signal(signal.SIGTERM, self._handler)
-        self._handler, self._limit_s = None, 0.0
+        self._handler = None
 
     def sign(self, what: str, patience_s: float = 0.0) -> None:
         """This process lives, and now does `what`, which may take `patience_s` seconds more than other things."""
@@ -86,13 +86,13 @@ class Watch:
         if not self._trains:
             self.leave_if_told()
 
-    def _mind(self, over: threading.Event, name: str) -> None:
-        while not over.wait(min(1.0, self._limit_s / 10)):
+    def _mind(self, over: threading.Event, limit_s: float, name: str) -> None:
+        while not over.wait(min(1.0, limit_s / 10)):
             silent = time.monotonic() - self._since
-            if silent > self._limit_s:
+            if silent > limit_s and not over.is_set():
                 line = (
                     f"error: {name} hangs: {self._what} has lasted {silent:.0f} s, and --watchdog_s is "
-                    f"{self._limit_s:g}; the stacks above say where; go on with --resume, or give more seconds"
+                    f"{limit_s:g}; the stacks above say where; go on with --resume, or give more seconds"
                 )
                 faulthandler.dump_traceback(sys.__stderr__, all_threads=True)
                 sys.__stderr__.write(line + "\n")
