@@ -38,7 +38,7 @@ MAY_IMPORT = {
         READING | {"metrics", "data", "inference", "ops", "nn", "losses", "zoo"},
         {"mindspore", "numpy", "easydict", "openvino", "matplotlib"},
     ),
-    "cli": (None, {"easydict"}),  # every part; the work and its packages are further down
+    "cli": (None, {"easydict", "psutil"}),  # every part; the work and its packages are further down
 }
 NUMPY_HALF = (
     "errors",

@@ -1,6 +1,5 @@
 """Train a network."""
 
-import hashlib
 import json
 import os
 import sys
@@ -132,19 +131,9 @@ def _output_path(args: Namespace) -> str:
     return str(Path(folder).resolve())
 
 
-def _use_cache(cache: str, job, parts) -> None:
-    """Keep the step under all that its graph depends on beside the sources, of which MindSpore takes care itself."""
-    import mindspore
-
-    known = {name: value for name, value in job.record.items() if name not in ("paths", "val_cases", "fold")}
-    known |= {"rates": parts.trainer.rates, "device": [job.device.target, job.device.num_ranks]}
-    known |= {"version": mindspore.__version__}
-    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
-    parts.trainer.train = devices.first_from_cache(parts.trainer.train, Path(cache) / key)
-
-
 def _run(args: Namespace, job, folder: Path, meta, values) -> None:
     """Build everything from the recipe, in the order network, state, callbacks, and train."""
+    from mindvoxel.train.builder import keep_step
     from mindvoxel.train.callbacks import Report
 
     recipe, parts = job.recipe, job.build()
@@ -163,7 +152,7 @@ def _run(args: Namespace, job, folder: Path, meta, values) -> None:
     LOGGER.info("%s: %s", folder, parts.describe())
     epochs = state.epoch if job.only_finishes else recipe.train.epochs
     if args.compile_cache is not None:
-        _use_cache(args.compile_cache, job, parts)
+        keep_step(parts, job.record, job.device, args.compile_cache)
     if state.epoch < epochs:
         LOGGER.info("compiling the network, which can take a minute or more, on Ascend several minutes")
     with naming(folder):

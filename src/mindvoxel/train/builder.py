@@ -1,5 +1,7 @@
 """From a recipe to a trainer: the network, its optimiser, the step, the loader, and their state."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,7 +19,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER
 from mindvoxel.losses import ForegroundDiceLoss
 from mindvoxel.train import checkpoint, optim
-from mindvoxel.train.device import Device
+from mindvoxel.train.device import Device, first_from_cache
 from mindvoxel.train.loop import State, Trainer
 from mindvoxel.train.pipeline import PatchLoader
 from mindvoxel.train.ranks import Ranks
@@ -130,3 +132,12 @@ def start_from(network: nn.Cell, path: str) -> None:
     """The weights of another run's checkpoint; everything else starts anew."""
     _, values = checkpoint.load(path)
     checkpoint.load_network(network, values, path)
+
+
+def keep_step(parts: Parts, record: dict, device: Device, cache: str) -> None:
+    """Take the compiled step from a folder of `cache`, or leave it there: under all that its graph depends on beside the
+    sources, of which MindSpore takes care itself. record: what is known of the run."""
+    known = {name: value for name, value in record.items() if name not in ("paths", "val_cases", "fold")}
+    known |= {"rates": parts.trainer.rates, "device": [device.target, device.num_ranks], "version": ms.__version__}
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    parts.trainer.train = first_from_cache(parts.trainer.train, Path(cache) / key)
