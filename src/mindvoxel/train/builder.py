@@ -135,8 +135,8 @@ def start_from(network: nn.Cell, path: str) -> None:
 
 
 def keep_step(parts: Parts, record: dict, device: Device, cache: str) -> None:
-    """Take the compiled step from a folder of `cache`, or leave it there: under all that its graph depends on beside the
-    sources, of which MindSpore takes care itself. record: what is known of the run."""
+    """Take the compiled step from a folder of `cache`, or leave it there: under all that its graph depends on beside
+    the sources, of which MindSpore takes care itself. record: what is known of the run."""
     known = {name: value for name, value in record.items() if name not in ("paths", "val_cases", "fold")}
     known |= {"rates": parts.trainer.rates, "device": [device.target, device.num_ranks], "version": ms.__version__}
     key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
