@@ -133,7 +133,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
 }
 
 // Counted up when what the operators take or give changes (library.py).
-MINDVOXEL_API int mindvoxel_interface() { return 3; }
+MINDVOXEL_API int mindvoxel_interface() { return 4; }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process
 // (MindSpore brings its own) could otherwise answer in its place.
