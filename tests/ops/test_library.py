@@ -104,7 +104,7 @@ def call(function, arrays):
         ({2: np.array([0, *[1] * 9, 0, 0, 1])}, "too many or too few"),  # weights taken for the source's second tensor
         ({0: np.ones((1, 2), np.float32)}, "3 to 5 axes"),
         ({2: np.ones(13, np.int32)}, "must be int64"),
-        ({2: np.ones(10, np.int64)}, "4 \\+ 3 numbers"),
+        ({2: np.zeros(10, np.int64)}, "4 \\+ 3 numbers"),
         ({2: np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0])}, "bad stride"),
         ({3: np.ones((2, 3, 4, 4, 4), np.float32)}, "batch sizes differ"),
     ],

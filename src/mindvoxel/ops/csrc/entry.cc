@@ -21,17 +21,13 @@ Precision precision = Precision::kF32;
 Cache<Forward> forwards;
 Cache<Backward> backwards;
 
-// Which of the tensors is the last input; the others are float32.
+// Which of the tensors is the last input: the only one of int64.
 int FindGeometry(const Tensors &t) {
+  const auto is = [&](int i, const char *type) { return std::strcmp(t.types[i], type) == 0; };
   int found = 0;
-  for (int i = 0; i < t.count; i++) {
-    if (std::strcmp(t.types[i], "int64") == 0 && found == 0) {
-      found = i;
-    } else {
-      Require(std::strcmp(t.types[i], "float32") == 0, "tensors must be float32");
-    }
-  }
-  Require(found > 1, "the last input must be int64");
+  while (found < t.count && !is(found, "int64")) found++;
+  Require(found > 1 && found < t.count, "the last input must be int64");
+  for (int i = 0; i < t.count; i++) Require(i == found || is(i, "float32"), "tensors must be float32");
   return found;
 }
 
