@@ -23,10 +23,7 @@ class Seam {
         first_(c.src_first * voxels_),
         second_((c.src[1] - c.src_first) * voxels_) {}
 
-  float *Room() const {
-    const int64_t count = images_ * (first_ + second_);
-    return static_cast<float *>(Arena::Get().Take(static_cast<std::size_t>(count) * sizeof(float)));
-  }
+  float *Room() const { return TakeFloats(images_ * (first_ + second_)); }
 
   void Join(Source from, float *to) const {
 #pragma omp parallel for schedule(static) num_threads(NumThreads())
