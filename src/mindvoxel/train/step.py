@@ -6,11 +6,13 @@ import mindspore as ms
 from mindspore import amp, nn, ops
 
 from mindvoxel.nn.layout import lay_plain
-from mindvoxel.nn.norm import InstanceNorm
+from mindvoxel.nn.norm import BatchNorm, InstanceNorm
 from mindvoxel.ops.finite import all_finite_operator, global_norm_operator
 
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
+# Where nothing is computed in float16 nothing overflows, and the scale would double until the loss itself did.
+LARGEST_SCALE = 2.0**24
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.Conv2dTranspose, nn.Conv3dTranspose)
 _NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, InstanceNorm)
@@ -37,10 +39,19 @@ def mixed_precision(network: nn.Cell, level: str) -> None:
             cell.to_float(ms.float32)
 
 
+def synchronise_batch_norm(network: nn.Cell, num_ranks: int) -> None:
+    """Make batch normalisations take their statistics over the batches of all ranks, in place; alone they stay."""
+    if num_ranks > 1:
+        lay_plain(network)
+        for _, cell in network.cells_and_names():
+            if isinstance(cell, BatchNorm):
+                cell.synchronise(num_ranks)
+
+
 @dataclass
 class LossScale:
     """The factor on the loss that keeps float16 gradients above 0; dynamic, it halves at an overflow and doubles after
-    1000 steps without one (Micikevicius et al. 2018, section 3.2)."""
+    1000 steps without one, up to 2^24 (Micikevicius et al. 2018, section 3.2)."""
 
     value: float = 1.0
     dynamic: bool = False
@@ -66,7 +77,7 @@ class LossScale:
         if not finite:
             self.value = max(self.value / 2, 1.0)
         elif self.good_steps == 1000:
-            self.value, self.good_steps = self.value * 2, 0
+            self.value, self.good_steps = min(self.value * 2, LARGEST_SCALE), 0
 
 
 _unscale = ops.MultitypeFuncGraph("unscale")
@@ -95,12 +106,13 @@ def _square_sum_one(grad):
 
 
 class TrainStep(nn.Cell):
-    """Forward, backward, all-reduce, and the optimiser where every gradient is finite.
+    """Forward, backward, all-reduce, and the optimiser where every gradient is finite on every rank.
 
     max_norm: longer gradients are scaled down to this norm over all parameters, after the reduction over ranks and
     without the loss scale, as torch.nn.utils.clip_grad_norm_ does; None: they are not.
     construct(image, label, noise, scale) -> (loss, finite): image (N, C, [D,] H, W), label (N, [D,] H, W), noise (N, K)
-    for dropout or None, scale the loss scale as a scalar tensor, or None for none; loss unscaled, finite a bool tensor.
+    for dropout or None, scale the loss scale as a scalar tensor, or None for none;
+    loss unscaled, the mean over the ranks, finite a bool tensor.
     """
 
     def __init__(
@@ -147,8 +159,6 @@ class TrainStep(nn.Cell):
         loss, grads = self.grad(image, label, noise, scale)
         if scale is not None:
             loss = loss / scale
-        if self.all_ranks is not None:
-            loss = self.all_ranks(loss) / self.num_ranks
         grads = self.reduce(grads)
         if scale is not None:
             grads = self.map(ops.partial(_unscale, scale), grads)
@@ -158,6 +168,10 @@ class TrainStep(nn.Cell):
             norm = self.global_norm(grads)
             finite = ops.isfinite(norm)
             grads = self.map(ops.partial(_shrink, ops.minimum(self.max_norm / (norm + 1e-6), 1.0)), grads)
+        if self.all_ranks is not None:
+            # some Ascend chips note an overflow beside the gradients, where the other ranks do not see it
+            loss, num_finite = self.all_ranks(ops.stack((loss.reshape(()), finite.astype(ms.float32).reshape(()))))
+            loss, finite = loss / self.num_ranks, num_finite > self.num_ranks - 0.5
         if finite:
             loss = ops.depend(loss, self.optimizer(grads))
         return loss, finite
