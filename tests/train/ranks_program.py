@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 
 import numpy as np
 
@@ -15,17 +16,17 @@ def share(values: np.ndarray, place: Device) -> np.ndarray:
     return values[place.rank :: place.num_ranks]
 
 
-def unet(place: Device) -> list[np.ndarray]:
-    """Losses and weights of a U-Net with instance norm and batch Dice, its gradients clipped."""
+def unet(place: Device, model: str) -> list[np.ndarray]:
+    """Losses and weights of a U-Net, or UNet++, with instance norm and batch Dice, its gradients clipped."""
     import mindspore as ms
 
     from mindvoxel.losses import DeepSupervision, DiceCELoss, nnunet_weights
     from mindvoxel.train.optim import sgd
     from mindvoxel.train.step import TrainStep
-    from unet3d.network import build
 
     np.random.seed(1)  # noqa: NPY002 - MindSpore's initialisers draw from NumPy's global generator
-    network = build(1, 3, ((1, 1), (2, 2), (2, 2)), ((3, 3),) * 3, (4, 8, 8), deep_supervision=True)
+    build, stages = import_module(f"{model}.network").build, (((1, 1), (2, 2), (2, 2)), ((3, 3),) * 3, (4, 8, 8))
+    network = build(1, 3, *stages, deep_supervision=True)
     loss = DeepSupervision(DiceCELoss(batch_dice=True, num_ranks=place.num_ranks), nnunet_weights(2))
     optimizer = sgd(network.trainable_params(), [1.0] * 2, momentum=1e-9, nesterov=False)
     step = TrainStep(network, loss, optimizer, place.num_ranks, max_norm=0.05)
@@ -101,6 +102,6 @@ def flat(network) -> np.ndarray:
 
 if __name__ == "__main__":
     here, folder = device.prepare("CPU", distributed=True), sys.argv[1]
-    np.savez(f"{folder}/rank{here.rank}.npz", *unet(here), *vnet(here))
+    np.savez(f"{folder}/rank{here.rank}.npz", *unet(here, "unet3d"), *vnet(here), *unet(here, "unetpp"))
     with open(f"{folder}/rank{here.rank}.json", "w") as file:  # noqa: PTH123
         json.dump({"talk": talk(here), "overflow": overflow_on_one_rank(here)}, file)

@@ -31,9 +31,9 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def alone(cpu) -> list[np.ndarray]:
-    """Losses and weights of one process: U-Net, V-Net."""
+    """Losses and weights of one process: U-Net, V-Net, UNet++."""
     place = Device("CPU", 0)
-    return [*PROGRAM.unet(place), *PROGRAM.vnet(place)]
+    return [*PROGRAM.unet(place, "unet3d"), *PROGRAM.vnet(place), *PROGRAM.unet(place, "unetpp")]
 
 
 @pytest.fixture(scope="module", params=[2, 4])
@@ -63,13 +63,14 @@ def ranks(request, tmp_path_factory) -> list[tuple[list[np.ndarray], dict]]:
 
 @pytest.mark.slow
 def test_losses_and_weights_equal_those_of_one_process(ranks, alone):
-    """U-Net with instance norm, batch Dice over all ranks, clipping by the norm of the mean gradient; V-Net with
-    synchronised batch norm, its running statistics included."""
+    """U-Net and UNet++ with instance norm, batch Dice over all ranks, clipping by the norm of the mean gradient; V-Net
+    with synchronised batch norm, its running statistics included."""
     for arrays, _ in ranks:
         for got, wanted in zip(arrays, alone, strict=True):
             assert np.abs(got - wanted).max() < LARGEST_DIFFERENCE
     assert abs(alone[0][0] - alone[0][1]) > 1e-3  # the first step made a difference
     assert abs(alone[2][0] - alone[2][1]) > 1e-3
+    assert abs(alone[4][0] - alone[4][1]) > 1e-3
 
 
 @pytest.mark.slow
