@@ -36,7 +36,6 @@ def trained(data, tmp_path_factory) -> Path:
 
 def disturbed_copy(run: Path, other: Path) -> None:
     import mindspore as ms
-    from mindspore import nn
 
     from mindvoxel.train import checkpoint
 
@@ -44,13 +43,23 @@ def disturbed_copy(run: Path, other: Path) -> None:
     record = json.loads((other / "recipe.json").read_text())
     (other / "recipe.json").write_text(json.dumps(record | {"fold": 1}))
     meta, values = checkpoint.load(run / "last.ckpt")
-    rng, cell = np.random.default_rng(5), nn.Cell()
-    for name, value in values.items():
+    rng = np.random.default_rng(5)
+    for value in values.values():
         noise = 0.3 * rng.standard_normal(value.shape) * (value.asnumpy().ndim > 1)
         value.set_data(ms.Tensor((value.asnumpy() + noise).astype(value.asnumpy().dtype)))
+    write_again(other / "last.ckpt", meta, values)
+
+
+def write_again(path: Path, meta: dict, values: dict) -> None:
+    from mindspore import nn
+
+    from mindvoxel.train import checkpoint
+
+    cell = nn.Cell()
+    for name, value in values.items():
         cell.insert_param_to_cell(name.replace(".", "_"), value)
         value.name = name
-    checkpoint.save(other / "last.ckpt", cell, meta)
+    checkpoint.save(path, cell, meta)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +114,21 @@ def test_what_is_there_stays_unless_it_was_made_otherwise(trained, held_out, tmp
     assert "were made with tta None, not full" in said
     assert run(*words, "--input", held_out, "--tta", "full", "--overlap", "0", "--overwrite") == 0
     assert read_volume(tmp_path / "masks" / first.name).shape
+
+
+def test_probabilities_that_lack_are_made_and_a_file_that_is_there_is_not_taken_for_the_mask(
+    trained, held_out, tmp_path, capfd
+):
+    path = sorted(held_out.iterdir())[0]
+    words = ["--model_dir", trained / "3d_fullres" / "fold_0", "--input", path, "--output"]
+    assert run(*words, tmp_path / "masks") == 0
+    assert run(*words, tmp_path / "masks", "--save_probabilities") == 0
+    assert "1 of 1 cases in" in capfd.readouterr().out
+    assert len(list((tmp_path / "masks" / "probabilities").iterdir())) == 3
+    assert run(*words, tmp_path / "masks", "--save_probabilities") == 0
+    assert "1 of 1 masks are there and stay" in capfd.readouterr().out
+    (tmp_path / "mask.nii.gz").touch()
+    assert "mask.nii.gz: is there already; name another --output" in refused(capfd, *words, tmp_path / "mask.nii.gz")
 
 
 def test_a_case_that_fails_leaves_the_others_and_ends_with_its_name(trained, held_out, tmp_path, capfd):
@@ -199,15 +223,56 @@ def test_an_array_and_its_spacing_are_enough(trained, held_out):
     assert np.array_equal(scan.voxels, before)
     assert np.array_equal(labels, read_volume(fold / "validation" / path.name).voxels)
     assert np.array_equal(labels, mindvoxel.predict(scan.voxels, scan.spacing_mm, fold, device_target="CPU"))
+    wide = np.zeros((*scan.voxels.shape[:3], 2 * scan.shape[2]))
+    wide[..., ::2] = scan.voxels
+    for same in (np.asfortranarray(scan.voxels), wide[..., ::2], scan.voxels.astype(">f4"), scan.voxels.tolist()):
+        assert np.array_equal(labels, predictor.predict(same, list(scan.spacing_mm)))
     for wrong, what in (
         (scan.voxels[0, 0], "D, H, W"),
         (scan.voxels[:2], "2 channels in its images, the plan has 4"),
         (np.full((4, 5, 6, 7), np.nan), "not finite"),
+        (np.full((4, 5, 6, 7), 1e300), "not finite in float32"),
+        (scan.voxels + 0j, "whole or real numbers, got complex"),
+        ("scan.nii.gz", "whole or real numbers"),
     ):
         with pytest.raises(InputError, match=what):
             predictor.predict(wrong, scan.spacing_mm)
-    with pytest.raises(InputError, match="three spacings above 0"):
-        predictor.predict(scan.voxels, (1.0, 0.0, 1.0))
+    with pytest.raises(InputError, match="not finite"):
+        predictor.predict_volume(scan.with_voxels(np.full(scan.voxels.shape, np.inf)))
+    for wrong in ((1.0, 0.0, 1.0), (1.0, 1.0), 1.0, None):
+        with pytest.raises(InputError, match="three spacings above 0"):
+            predictor.predict(scan.voxels, wrong)
+    for folds in (0, (), (0, 0), ("1",)):
+        with pytest.raises(InputError, match="folds must "):
+            mindvoxel.Predictor(fold.parent, device_target="CPU", folds=folds)
+
+
+def test_a_predictor_keeps_its_precision_beside_another(trained, held_out):
+    scan = scan_of(sorted(held_out.iterdir())[0])
+    first = mindvoxel.Predictor(trained / "3d_fullres" / "fold_1", device_target="CPU")
+    (engine,), patch = first._way.engines["3d_fullres"], np.random.default_rng(0).random((4, 10, 20, 16), np.float32)
+    assert engine.window == patch.shape
+    before, labels = engine.logits(patch), first.predict_volume(scan).voxels
+    try:
+        other = mindvoxel.Predictor(trained / "3d_fullres" / "fold_1", device_target="CPU", precision="bf16")
+    except InputError:
+        pytest.skip("the processor has no bf16")
+    assert not np.array_equal(other._way.engines["3d_fullres"][0].logits(patch), before)
+    assert np.array_equal(engine.logits(patch), before)
+    assert np.array_equal(first.predict_volume(scan).voxels, labels)
+
+
+def test_a_run_that_is_still_trained_is_told(trained, tmp_path, caplog, monkeypatch):
+    from mindvoxel.train import checkpoint
+
+    monkeypatch.setattr("mindvoxel.log.LOGGER.propagate", True)
+    run_folder = shutil.copytree(trained / "3d_fullres" / "fold_0", tmp_path / "run")
+    mindvoxel.Predictor(run_folder, device_target="CPU")
+    assert "epochs" not in caplog.text
+    meta, values = checkpoint.load(run_folder / "last.ckpt")
+    write_again(run_folder / "last.ckpt", meta | {"state": meta["state"] | {"epoch": 0}}, values)
+    mindvoxel.Predictor(run_folder, device_target="CPU")
+    assert f"{run_folder / 'last.ckpt'}: of 1 epochs 0 are trained" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["3d_fullres", "2d"])

@@ -1,26 +1,25 @@
 """Segment scans with the networks of a run, of its folds together, or of a whole cross-validation."""
 
-import json
 import resource
 import time
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from mindvoxel.cli import common, inputs
+from mindvoxel.cli.made import record_masks
 from mindvoxel.data.ahead import in_order
 from mindvoxel.data.dataset import Case, read_image
 from mindvoxel.data.images import suffix_of
-from mindvoxel.errors import InputError, WorkError, naming
-from mindvoxel.files import read_json, write_text
+from mindvoxel.errors import InputError, WorkError
 from mindvoxel.log import LOGGER, set_up
 from mindvoxel.prediction.predictor import ENGINES, PRECISIONS, TTA, Options, Predictor
 from mindvoxel.prediction.trained import CHECKPOINTS, Trained, find_trained
 from mindvoxel.volume import Volume, write_volume
 
-RECORD = "predict.json"
 _FAULTS = (InputError, WorkError, MemoryError)  # of one case: the others go on
 
 
@@ -110,15 +109,23 @@ class _Job:
         if args.save_probabilities and trained.plan is None:
             raise InputError(f"{trained.model} gives masks alone; leave --save_probabilities out")
         masks = inputs.mask_paths(cases, args.output)
-        folder = common.new_folder(next(iter(masks.values())).parent)
-        if folder == Path(args.output):
-            _record(folder / RECORD, args, options)
+        first = next(iter(masks.values()))
+        if first == Path(args.output) and first.exists() and not args.overwrite:
+            raise InputError(f"{first}: is there already; name another --output, or say --overwrite")
+        folder = common.new_folder(first.parent)
+        if first != Path(args.output):
+            record_masks(folder, _how(args, trained, options), cases, masks, args.overwrite)
         if args.save_probabilities:
             common.new_folder(folder / "probabilities")
-        todo = [case for case in cases if args.overwrite or not masks[case.case].exists()]
-        if len(todo) < len(cases):
-            LOGGER.info("%d of %d masks are there and stay; --overwrite renews", len(cases) - len(todo), len(cases))
-        return cls(todo, trained, masks, args.save_probabilities)
+        job = cls(cases, trained, masks, args.save_probabilities)
+        job.cases = [case for case in cases if args.overwrite or not job.is_done(case)]
+        done = len(cases) - len(job.cases)
+        if done:
+            LOGGER.info("%d of %d masks are there and stay; --overwrite renews", done, len(cases))
+        return job
+
+    def is_done(self, case: Case) -> bool:
+        return all(path.exists() for path in (self.masks[case.case], *(self._probability_paths(case) or ())))
 
     def run(self, predictor: Predictor) -> None:
         """Predict all cases: while the network computes, the next case is read and the last mask is written."""
@@ -128,7 +135,7 @@ class _Job:
             try:
                 scan = read_image(case, self.trained.spacing_mm)
                 return predictor.prepare(scan, case.case), time.perf_counter() - start
-            except _FAULTS as error:
+            except (*_FAULTS, OSError) as error:
                 return error, 0.0
 
         begin, writing = time.perf_counter(), None
@@ -151,15 +158,16 @@ class _Job:
 
     def _segment(self, predictor: Predictor, case: Case, ready) -> Volume | None:
         """The labels of a prepared case; None, told in the log, where it or its reading failed."""
-        try:
-            if isinstance(ready, Exception):
-                raise ready
-            self.windows += predictor.num_windows(ready)
-            return predictor.segment(ready, self._probability_paths(case))
-        except _FAULTS as error:
-            self.failed.append(case.case)
-            LOGGER.error("%s failed: %s", case.case, error or "not enough memory")
-            return None
+        fault = ready
+        if not isinstance(ready, Exception):
+            try:
+                self.windows += predictor.num_windows(ready)
+                return predictor.segment(ready, self._probability_paths(case))
+            except _FAULTS as error:
+                fault = error
+        self.failed.append(case.case)
+        LOGGER.error("%s failed: %s", case.case, str(fault) or "not enough memory")
+        return None
 
     def _probability_paths(self, case: Case) -> list[Path] | None:
         if not self.probabilities:
@@ -195,21 +203,14 @@ def _write(path: Path, mask: Volume) -> float:
     return time.perf_counter() - start
 
 
-def _record(path: Path, args: Namespace, options: Options) -> None:
-    """How the masks of a folder were made, beside them; InputError where those that are there were made otherwise."""
-    how = asdict(options) | {"model_dir": str(Path(args.model_dir).resolve())}
-    how = {key: value for key, value in how.items() if not key.startswith("device")}
-    how = json.loads(json.dumps(how))
-    if path.is_file() and not args.overwrite:
-        old = read_json(path, "remove it, or say --overwrite")
-        changed = [key for key in how if old.get(key) != how[key]]
-        if changed:
-            raise InputError(
-                f"{path.parent}: its masks were made with {changed[0]} {old.get(changed[0])}, not {how[changed[0]]}; "
-                "name another --output, or say --overwrite"
-            )
-    with naming(path):
-        write_text(path, json.dumps(how, indent=1) + "\n")
+def _how(args: Namespace, trained: Trained, options: Options) -> dict:
+    """What decides the masks: options, networks, and when these were written."""
+    every = [path for paths in (trained.previous | trained.checkpoints).values() for path in paths]
+    newest = max(path.stat().st_mtime for path in every)
+    words = {key: value for key, value in asdict(options).items() if not key.startswith("device")}
+    words["folds"] = options.folds and list(options.folds)
+    weights_of = datetime.fromtimestamp(newest).isoformat(sep=" ")
+    return words | {"model_dir": str(Path(args.model_dir).resolve()), "weights_of": weights_of}
 
 
 def _benchmark(args: Namespace, trained: Trained, options: Options) -> None:
