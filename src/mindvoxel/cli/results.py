@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mindvoxel.cli import common, masks
 from mindvoxel.cli.ensembles import ensemble
+from mindvoxel.data.previous import scores_in
 from mindvoxel.data.workers import choose_workers
 from mindvoxel.errors import naming
 from mindvoxel.log import LOGGER, set_up
@@ -105,7 +106,9 @@ def _postprocessing(cross: CrossValidation, folds: list[Fold], workers: int | No
 
 
 def _best(cross: CrossValidation, best: tuple[str, ...], dice: dict[tuple[str, ...], float], choice: Choice) -> dict:
-    """What best.json holds; predict.py needs version, configurations, folds and postprocessing."""
+    """What best.json holds; predict.py needs version, configurations, folds and postprocessing, and warns by scores."""
+    chosen = {f"fold_{number}" for number in cross.numbers}
+    scores = {name: {k: v for k, v in scores_in(cross.folder / name).items() if k in chosen} for name in cross.folds}
     return {
         "version": VERSION,
         "configurations": list(best),
@@ -116,6 +119,7 @@ def _best(cross: CrossValidation, best: tuple[str, ...], dice: dict[tuple[str, .
         "dice_postprocessed": mean_dice(choice.after),
         "dice_by_class": _by_name(cross, choice.before),
         "dice_by_class_postprocessed": _by_name(cross, choice.after),
+        "scores": scores,
     }
 
 
