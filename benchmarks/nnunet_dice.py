@@ -35,6 +35,7 @@ for set_seed in (random.seed, np.random.seed, torch.manual_seed):
     set_seed(int(seed))
 folder = Path(preprocessed)
 plans, dataset = (json.loads((folder / n).read_text()) for n in ("nnUNetPlans.json", "dataset.json"))
+plans["continue_training"] = False
 plans["configurations"][configuration]["batch_size"] = int(batch)
 trainer = nnUNetTrainer(plans, configuration, int(fold), dataset, device=torch.device("cpu"))
 trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = int(epochs), int(steps), 5
@@ -114,8 +115,8 @@ def main() -> None:
         for fold in args.folds:
             for seed in args.seeds:
                 pair = [
-                    train_ours(ours, work / f"run_{fold}_{seed}", fold, seed, args),
                     train_peer(peer, theirs, fold, seed, args),
+                    train_ours(ours, work / f"run_{fold}_{seed}", fold, seed, args),
                 ]
                 if pair[0].pop("cases") != pair[1].pop("cases"):
                     raise SystemExit(f"fold {fold}: the two sides judge different cases")

@@ -121,11 +121,24 @@ def test_the_u_net_s_commands(workspace):
     for block in blocks("unet3d/README.md", "bash"):
         run(block, workspace, TINY_UNET)
     folder = workspace / "results" / "hippocampus"
+    assert len(list((workspace / "results" / "hippocampus_masks").glob("*.nii.gz"))) == 6
     assert (folder / "unet3d.onnx").is_file()
     assert {"validation", "eval-best", "best.ckpt", "plan.json"} <= {path.name for path in folder.iterdir()}
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
     assert "throughput_train" in (workspace / "results" / "speed" / "train.log").read_text()
     assert list((workspace / "results" / "profile" / "profile").iterdir())
+
+
+def test_the_page_on_new_scans(data_set):
+    for name in ("train.py", "predict.py"):
+        (data_set / name).symlink_to(ROOT / name)
+    training = "python train.py --model unet3d --data_path pre --dim 3 --fold 0 --output_path results/hippocampus"
+    run(f"python preprocess.py --data Task04_Hippocampus --output pre\n{training}", data_set, TINY_UNET)
+    run(blocks("docs/en/predict.md", "bash")[0], data_set)
+    (data_set / "snippet.py").write_text(blocks("docs/en/predict.md", "python")[0])
+    run("python snippet.py", data_set)
+    assert len(list((data_set / "results" / "masks").glob("*.nii.gz"))) == 6
+    assert (data_set / "labels.nii.gz").read_bytes() == (data_set / "same.nii.gz").read_bytes()
 
 
 def test_the_commands_of_the_page_on_cross_validation(workspace):

@@ -120,6 +120,28 @@ def test_what_does_not_fit_is_a_status_and_a_message(change, message, capfd):
 
 
 @needs_operator
+@pytest.mark.parametrize(
+    ("function", "change", "message"),
+    [
+        ("ConvForward", {2: np.ones(2, np.float32)}, "the bias must hold one number a channel"),
+        ("ConvForward", {1: np.ones(3, np.float32)}, "3 to 5 axes"),
+        ("ConvBackward", {4: np.ones((1, 2, 4, 4, 3), np.float32)}, "the source's gradient must have its shape"),
+        ("ConvBackward", {5: np.ones((3, 2, 3, 3, 1), np.float32)}, "the weights' gradient must have their shape"),
+        ("ConvBackward", {6: np.ones(2, np.float32)}, "the bias must hold one number a channel"),
+    ],
+)
+def test_no_tensor_is_read_or_written_beyond_its_end(function, change, message, capfd):
+    x, w, b, y = (np.ones(shape, np.float32) for shape in ((1, 2, 4, 4, 4), (3, 2, 3, 3, 3), (3,), (1, 3, 4, 4, 4)))
+    numbers = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0])
+    arrays = [x, w, b, numbers, y] if function == "ConvForward" else [x, w, y, numbers, x.copy(), w.copy(), b]
+    assert call(function, arrays) == 0
+    for i, array in change.items():
+        arrays[i] = array
+    assert call(function, arrays) != 0
+    assert message in capfd.readouterr().err
+
+
+@needs_operator
 def test_memory_comes_back_after_release():
     library.release_memory()
     op, numbers = convolution(Geometry((1, 1, 1), (1, 1, 1), (1, 1, 1)), 2, False)

@@ -83,6 +83,13 @@ def test_report_keeps_strict_json_and_drops_what_is_done_again(tmp_path):
     assert [json.loads(line)["epoch"] for line in path.read_text().splitlines()] == [1, 2]
 
 
+def test_half_a_line_that_a_full_disk_left_does_not_stop_a_resumed_run(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 1}\n{"epoch": 2, "lo')
+    Report(path, epochs=4, first_epoch=1)
+    assert path.read_text() == '{"epoch": 1}\n'
+
+
 def test_a_bad_epoch_leaves_the_checkpoint_of_the_good_one(make_trainer, tmp_path):
     """Epoch 2 is poisoned: last.ckpt still holds epoch 1, and loads."""
     from mindvoxel.errors import WorkError

@@ -11,10 +11,10 @@ TRUTH = np.array([[0, 0, 1, 1], [2, 2, -1, -1]])
 PRED = np.array([[0, 1, 1, 0], [2, 0, 2, 1]])
 
 
-def test_counts_leave_out_what_is_outside_the_mask():
+def test_outside_the_mask_is_background():
     from mindvoxel.train.patch_validation import class_counts
 
-    assert class_counts(PRED, TRUTH, 4).tolist() == [[1, 2, 1], [1, 1, 1], [1, 0, 1], [0, 0, 0]]
+    assert class_counts(PRED, TRUTH, 4).tolist() == [[1, 2, 3], [1, 2, 1], [1, 1, 1], [0, 0, 0]]
 
 
 def test_dice_of_pooled_counts_and_none_for_an_absent_class():

@@ -31,7 +31,7 @@ HELP = rules.HELP | {
     "train.epochs": "epochs; the schedule is laid over all of them",
     "train.steps_per_epoch": "steps of an epoch; 0: as many as show each case once",
     "train.batch_size": "patches a step and device; 0: the plan's",
-    "train.val_steps": "batches of validation patches an epoch, for val_patch_dice; 0: none",
+    "train.val_steps": "batches of validation patches an epoch, for val_patch_dice and best.ckpt; 0: neither",
     "train.val_interval": "epochs between segmentations of the whole validation scans; 0: at the end only",
     "train.validate": "segment and score the validation scans at the end",
     "train.keep_interval": "epochs between checkpoints that are kept, epoch_50.ckpt …; 0: none",

@@ -61,9 +61,11 @@ class Report:
     first_epoch: int = 0
 
     def __post_init__(self):
-        """Drop the lines of epochs that a resumed run does again, because no checkpoint held them."""
+        """Drop the lines of epochs that a resumed run does again, because no checkpoint held them, and half a line that
+        a full disk or a kill left at the end."""
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = [line for line in lines if line.endswith("\n")]
             write_text(self.path, "".join(line for line in lines if json.loads(line)["epoch"] <= self.first_epoch))
 
     def __call__(self, figures: dict) -> None:

@@ -92,8 +92,8 @@ class Trainer:
         self.state.scale.adjust(finite)
 
     def _failure(self, what: str, batch: Batch) -> str:
+        mend = "lower --learning_rate" + (", or choose --amp_level O0" if self.may_skip else "")
         return (
             f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}), in a batch of the cases "
-            f"{', '.join(batch.cases)}; look at these scans, lower --learning_rate, or choose --amp_level O0; "
-            "the last checkpoint is kept"
+            f"{', '.join(batch.cases)}; look at these scans, {mend}; a checkpoint that was written is kept"
         )

@@ -30,7 +30,7 @@ class ValidatePatches:
 
     val_patch_dice: mean over the foreground classes of 2TP / (2TP + FP + FN), whose counts are pooled over all patches;
     NaN for a class that is in none. The average keeps 0.9 of itself each epoch (nnU-Net v2, logger). Voxels outside the
-    non-zero mask, −1, are not counted.
+    non-zero mask, −1, count as background, as they do in the loss and in the Dice of whole scans.
     """
 
     def __init__(self, network: nn.Cell, loss: nn.Cell, source: PatchSource, class_names: Sequence[str], state: State):
@@ -60,9 +60,8 @@ class ValidatePatches:
 
 
 def class_counts(pred: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
-    """(K, 3): TP, FP and FN of each class over two arrays of class numbers; where truth is below 0 nothing counts."""
-    inside = truth >= 0
-    pairs = pred[inside].astype(np.int64) * num_classes + truth[inside]
+    """(K, 3): TP, FP and FN of each class over two arrays of class numbers; truth below 0 is background."""
+    pairs = pred.astype(np.int64) * num_classes + np.maximum(truth, 0)
     table = np.bincount(pairs.ravel(), minlength=num_classes**2).reshape(num_classes, num_classes)
     both = np.diag(table)
     return np.stack([both, table.sum(1) - both, table.sum(0) - both], 1)

@@ -11,6 +11,8 @@ from mindvoxel.ops.finite import all_finite_operator, global_norm_operator
 
 # After this many skipped steps in a row the loss scale is not at fault any more.
 MAX_SKIPPED_IN_A_ROW = 20
+# Where nothing is computed in float16 nothing overflows, and the scale would double until the loss itself did.
+LARGEST_SCALE = 2.0**24
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.Conv2dTranspose, nn.Conv3dTranspose)
 _NORMS = (nn.BatchNorm2d, nn.BatchNorm3d, InstanceNorm)
@@ -40,7 +42,7 @@ def mixed_precision(network: nn.Cell, level: str) -> None:
 @dataclass
 class LossScale:
     """The factor on the loss that keeps float16 gradients above 0; dynamic, it halves at an overflow and doubles after
-    1000 steps without one (Micikevicius et al. 2018, section 3.2)."""
+    1000 steps without one, up to 2^24 (Micikevicius et al. 2018, section 3.2)."""
 
     value: float = 1.0
     dynamic: bool = False
@@ -66,7 +68,7 @@ class LossScale:
         if not finite:
             self.value = max(self.value / 2, 1.0)
         elif self.good_steps == 1000:
-            self.value, self.good_steps = self.value * 2, 0
+            self.value, self.good_steps = min(self.value * 2, LARGEST_SCALE), 0
 
 
 _unscale = ops.MultitypeFuncGraph("unscale")

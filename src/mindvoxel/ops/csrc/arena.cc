@@ -25,7 +25,8 @@ void Arena::Free::operator()(char *block) const { std::free(block); }
 
 Arena::Scope::Scope() {
   Arena &arena = Get();
-  if (arena.depth_++ == 0) arena.Merge();
+  if (arena.depth_ == 0) arena.Merge();  // may throw: then this scope never was
+  arena.depth_++;
   block_ = arena.block_;
   used_ = arena.used_;
   total_ = arena.total_;

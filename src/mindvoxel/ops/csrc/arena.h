@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -48,5 +49,9 @@ class Arena {
   std::size_t peak_ = 0;   // the largest total so far
   int depth_ = 0;
 };
+
+inline float *TakeFloats(int64_t count) {
+  return static_cast<float *>(Arena::Get().Take(static_cast<std::size_t>(count) * sizeof(float)));
+}
 
 }  // namespace mindvoxel

@@ -65,7 +65,7 @@ Case ReadCase(const Tensors &t, int src, int weights, int dst, int geometry) {
   c.weights = t.Shape(weights);
   c.dst = t.Shape(dst);
   c.precision = precision;
-  Require(c.src.size() >= 3, "tensors must have 3 to 5 axes");
+  Require(c.src.size() >= 3 && c.weights.size() == c.src.size(), "tensors must have 3 to 5 axes");
   ReadGeometry(t, geometry, &c);
   if (c.transposed) std::swap(c.weights[0], c.weights[1]);
   return c;
@@ -79,6 +79,7 @@ void RunForward(const Tensors &t) {
   Case c = ReadCase(t, 0, 1, y, y - 1);
   c.has_bias = has_bias;
   Check(c);
+  Require(!has_bias || t.Shape(2) == Dims{c.dst[1]}, "the bias must hold one number a channel of the result");
   Forward &kernel = forwards.Find(MakeKey(c), [&] { return MakeForward(c); });
   kernel.Run(t.In(0), t.In(1), has_bias ? t.In(2) : nullptr, t.Out(y));
 }
@@ -96,6 +97,9 @@ void RunBackward(const Tensors &t, bool data, bool weights) {
   if (data) out.src = t.Out(next++);
   if (weights) out.weights = t.Out(next++);
   if (c.has_bias) out.bias = t.Out(next);
+  Require(!data || t.Shape(first) == t.Shape(0), "the source's gradient must have its shape");
+  Require(!weights || t.Shape(first + (data ? 1 : 0)) == t.Shape(1), "the weights' gradient must have their shape");
+  Require(!c.has_bias || t.Shape(next) == Dims{c.dst[1]}, "the bias must hold one number a channel of the result");
   Key key = MakeKey(c);
   key.push_back(data);
   key.push_back(weights);

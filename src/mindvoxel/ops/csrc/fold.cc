@@ -111,10 +111,6 @@ void ForEachFilterRow(const Case &c, const Fold &fold, Visit visit) {
   }
 }
 
-float *TakeFloats(int64_t count) {
-  return static_cast<float *>(Arena::Get().Take(static_cast<std::size_t>(count) * sizeof(float)));
-}
-
 class FoldedForward : public Forward {
  public:
   FoldedForward(const Case &c, const Fold &fold)

@@ -15,6 +15,12 @@ int64_t Product(Dims::const_iterator begin, Dims::const_iterator end) {
   return std::accumulate(begin, end, int64_t{1}, std::multiplies<>());
 }
 
+bool IsPadded(const Case &c) {
+  const auto is_some = [](int64_t padding) { return padding != 0; };
+  const Dims &begin = c.window.pad_begin, &end = c.window.pad_end;
+  return std::any_of(begin.begin(), begin.end(), is_some) || std::any_of(end.begin(), end.end(), is_some);
+}
+
 int64_t Steps(const Case &c) { return Product(c.window.strides.begin(), c.window.strides.end()); }
 
 bool WantsChannelsLast(const Case &c, Pass pass) {
@@ -31,7 +37,7 @@ bool WantsChannelsLast(const Case &c, Pass pass) {
 }  // namespace
 
 bool IsHead(const Case &c) {
-  const bool is_point = Product(c.weights.begin() + 2, c.weights.end()) == 1 && Steps(c) == 1 && !c.transposed;
+  const bool is_point = Product(c.weights.begin() + 2, c.weights.end()) == 1 && Steps(c) == 1 && !c.transposed && !IsPadded(c);
   return is_point && std::min(c.src[1], c.dst[1]) <= kFewChannels;
 }
 

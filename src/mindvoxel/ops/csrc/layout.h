@@ -7,7 +7,7 @@ namespace mindvoxel {
 
 enum class Pass { kForward, kData, kWeights };
 
-// A 1^3 kernel from or to few channels: a matrix product that reads its tensors once, so that any conversion, of layout
+// A 1^3 kernel without padding from or to few channels: a matrix product that reads its tensors once, so that any conversion, of layout
 // or to bf16, would cost more than it.
 bool IsHead(const Case &c);
 

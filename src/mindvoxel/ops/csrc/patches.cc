@@ -13,10 +13,6 @@ namespace {
 
 using patches::kLanes;
 
-float *TakeFloats(int64_t count) {
-  return static_cast<float *>(Arena::Get().Take(static_cast<std::size_t>(count) * sizeof(float)));
-}
-
 // The coarse and the fine side; a missing leading axis has size 1. A tap is a voxel of a patch. Weights lie as (coarse
 // channels, fine channels, taps) whether the convolution is transposed or not.
 class Grid {

@@ -50,10 +50,6 @@ Desc TapsFirstDesc(const Dims &dims, bool outputs_fast) {
   return Desc(dims, Type::f32, strides);
 }
 
-float *TakeFloats(int64_t count) {
-  return static_cast<float *>(Arena::Get().Take(static_cast<std::size_t>(count) * sizeof(float)));
-}
-
 float *Floats(const memory &m) { return static_cast<float *>(m.get_data_handle()); }
 
 class WinogradForward : public Forward {
