@@ -1,8 +1,10 @@
 """New scans through the real command, and through Python: one run, its folds, a whole cross-validation."""
 
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,27 @@ def test_what_is_there_stays_unless_it_was_made_otherwise(trained, held_out, tmp
     assert "were made with tta None, not full" in said
     assert run(*words, "--input", held_out, "--tta", "full", "--overlap", "0", "--overwrite") == 0
     assert read_volume(tmp_path / "masks" / first.name).shape
+
+
+def test_sigterm_ends_it_as_ctrl_c_does_and_it_goes_on(trained, held_out, tmp_path, capfd, monkeypatch):
+    words = ["--model_dir", trained / "3d_fullres" / "fold_0", "--input", held_out, "--output", tmp_path]
+    segment, asked, before = mindvoxel.Predictor.segment, [], signal.getsignal(signal.SIGTERM)
+
+    def interrupted(self, *rest):
+        asked.append(1)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return segment(self, *rest)
+
+    monkeypatch.setattr(mindvoxel.Predictor, "segment", interrupted)
+    assert run(*words) == 130
+    assert capfd.readouterr().err.splitlines()[-1] == "error: interrupted"
+    assert signal.getsignal(signal.SIGTERM) == before
+    first, second = sorted(path.name for path in held_out.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first, "predict.json"]
+    assert run(*words) == 0
+    assert "1 of 2 masks are there and stay" in capfd.readouterr().out
+    assert (tmp_path / second).is_file()
 
 
 def test_probabilities_that_lack_are_made_and_a_file_that_is_there_is_not_taken_for_the_mask(

@@ -1,10 +1,12 @@
 """Segment scans with the networks of a run, of its folds together, or of a whole cross-validation."""
 
 import resource
+import signal
 import time
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -77,7 +79,23 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
     if job.cases:
         predictor = Predictor(args.model_dir, **asdict(options))
         LOGGER.info("%s", _describe(trained))
-        job.run(predictor)
+        with _unwound():
+            job.run(predictor)
+
+
+@contextmanager
+def _unwound() -> Iterator[None]:
+    """SIGTERM, into which MindSpore turns Ctrl-C while it computes, ends the block as Ctrl-C does: no mask is left
+    half-written."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _describe(trained: Trained) -> str:
