@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 import mindvoxel
 from mindvoxel.cli import predict, train
@@ -199,6 +200,23 @@ def test_channel_files_of_one_case_are_the_4_d_file(trained, held_out, tmp_path)
     assert run(*words, "--input", path, "--output", tmp_path / "mask.nii.gz") == 0
     apart, together = read_volume(tmp_path / "out" / "p.nrrd"), read_volume(tmp_path / "mask.nii.gz")
     assert np.array_equal(apart.voxels, together.voxels)
+
+
+def test_pictures_are_one_slice_of_the_spacing_that_is_given(trained, tmp_path, capfd):
+    rng, folder = np.random.default_rng(2), tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        pixels = rng.integers(0, 255, (23, 17), np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(folder / f"p.v2 b_{number:04d}.png"))
+    words = ["--model_dir", trained / "2d" / "fold_0", "--input", folder, "--output", tmp_path / "out"]
+    assert "p.v2 b_0000.png: knows no spacing; give the spacing_mm" in refused(capfd, *words)
+    assert "three spacings above 0 in mm" in refused(capfd, *words, "--spacing_mm", "1,1")
+    assert run(*words, "--spacing_mm", "4,0.9,1.1") == 0
+    mask = read_volume(tmp_path / "out" / "p.v2 b.nii.gz")
+    assert mask.shape == (1, 23, 17) and np.allclose(mask.spacing_mm, (4, 0.9, 1.1))
+    assert "were made with spacing_mm [4.0, 0.9, 1.1], not [4.0, 1.0, 1.0]" in refused(
+        capfd, *words, "--spacing_mm", "4,1,1"
+    )
 
 
 def test_a_cross_validation_averages_all_then_keeps_the_largest(trained, held_out, tmp_path, capfd):

@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -42,6 +42,8 @@ def parse(argv: Sequence[str]) -> Namespace:
     parser.add_argument("--overlap", type=float, help="share of a window, 0 to 1; as the plan's system if not given")
     parser.add_argument("--engine", choices=ENGINES, default="mindspore", help="openvino computes on the CPU")
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="in which the CPU multiplies")
+    text = "mm along z,y,x of images that know no spacing, as pictures; as the training data's if not given"
+    parser.add_argument("--spacing_mm", type=common.spacing, metavar="Z,Y,X", help=text)
     parser.add_argument("--save_probabilities", action="store_true", help="also probabilities/CASE_VALUE, float32")
     parser.add_argument("--overwrite", action="store_true", help="masks that are there are made anew, else skipped")
     speed = parser.add_argument_group("speed")
@@ -72,6 +74,8 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
     trained = find_trained(args.model_dir, options.folds, options.checkpoint)
     if model not in (None, trained.model):
         raise InputError(f"{args.model_dir}: runs of {trained.model}, not of {model}; use {trained.model}/predict.py")
+    if args.spacing_mm is not None:
+        trained = replace(trained, spacing_mm=args.spacing_mm)
     if args.benchmark:
         _benchmark(args, trained, options)
         return
@@ -227,6 +231,7 @@ def _how(args: Namespace, trained: Trained, options: Options) -> dict:
     newest = max(path.stat().st_mtime for path in every)
     words = {key: value for key, value in asdict(options).items() if not key.startswith("device")}
     words["folds"] = options.folds and list(options.folds)
+    words["spacing_mm"] = trained.spacing_mm and list(trained.spacing_mm)
     weights_of = datetime.fromtimestamp(newest).isoformat(sep=" ")
     return words | {"model_dir": str(Path(args.model_dir).resolve()), "weights_of": weights_of}
 
