@@ -182,7 +182,7 @@ def test_bad_input_is_told_before_any_network_is_loaded(trained, held_out, tmp_p
         capfd, *words, "--input", held_out, "--precision", "bf16", "--device_target", "Ascend"
     )
     assert "--input and --output are needed" in refused(capfd, "--model_dir", fold)
-    assert "different numbers as 0,1,2" in refused(capfd, *words, "--folds", "0,0")
+    assert "each once, got '0,0'" in refused(capfd, *words, "--folds", "0,0")
     assert not (tmp_path / "masks").exists()
     monkeypatch.undo()
     assert predict.main(["--model_dir", str(fold), "--input", str(held_out), "--output", "x"], model="vnet") == 2

@@ -3,7 +3,7 @@
 import resource
 import signal
 import time
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def parse(argv: Sequence[str]) -> Namespace:
         "--input", nargs="+", help="an image, the channel files of one case, a folder of images, or a data set"
     )
     parser.add_argument("--output", help="folder of masks, CASE with the type of its image; or one file")
-    parser.add_argument("--folds", type=_folds, help="as 0,1,2; all that are there if not given")
+    parser.add_argument("--folds", type=common.numbers, help="as 0,1,2; all that are there if not given")
     parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="last", help="of each run: last.ckpt or best.ckpt")
     parser.add_argument("--tta", choices=TTA, help="windows mirrored along every axis, too; as the run if not given")
     parser.add_argument("--overlap", type=float, help="share of a window, 0 to 1; as the plan's system if not given")
@@ -60,13 +60,6 @@ def parse(argv: Sequence[str]) -> Namespace:
     return args
 
 
-def _folds(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise ArgumentTypeError(f"different numbers as 0,1,2 are needed, got {text!r}")
-    return tuple(map(int, words))
-
-
 def predict(argv: Sequence[str], model: str | None = None) -> None:
     args = parse(argv)
     set_up()
@@ -81,7 +74,7 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
         return
     job = _Job.of(args, trained, options)
     if job.cases:
-        predictor = Predictor(args.model_dir, **asdict(options))
+        predictor = Predictor(trained, **asdict(options))
         LOGGER.info("%s", _describe(trained))
         with _unwound():
             job.run(predictor)
@@ -230,7 +223,6 @@ def _how(args: Namespace, trained: Trained, options: Options) -> dict:
     every = [path for paths in (trained.previous | trained.checkpoints).values() for path in paths]
     newest = max(path.stat().st_mtime for path in every)
     words = {key: value for key, value in asdict(options).items() if not key.startswith("device")}
-    words["folds"] = options.folds and list(options.folds)
     words["spacing_mm"] = trained.spacing_mm and list(trained.spacing_mm)
     weights_of = datetime.fromtimestamp(newest).isoformat(sep=" ")
     return words | {"model_dir": str(Path(args.model_dir).resolve()), "weights_of": weights_of}

@@ -77,13 +77,14 @@ class Options:
 class Predictor:
     """Networks of a run, or of a cross-validation's folds and configurations, loaded once.
 
-    model_dir: a run, OUT/CONFIGURATION, or OUT with best.json.  options: see Options.
+    model_dir: a run, OUT/CONFIGURATION, OUT with best.json, or what find_trained gave.  options: see Options.
     Raises InputError, in one sentence, for what cannot be loaded or segmented.
     """
 
-    def __init__(self, model_dir: str | Path, **options):
+    def __init__(self, model_dir: str | Path | Trained, **options):
         self.options = Options(**options)
-        self.trained = find_trained(model_dir, self.options.folds, self.options.checkpoint)
+        found = isinstance(model_dir, Trained)
+        self.trained = model_dir if found else find_trained(model_dir, self.options.folds, self.options.checkpoint)
         from mindvoxel.train import device
 
         device.prepare(self.options.target, self.options.device_id)
