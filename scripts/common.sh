@@ -34,8 +34,14 @@ choose_model() {
   [ -f "$ROOT/$MODEL/network.py" ] || die "MODEL=$MODEL: $ROOT/$MODEL holds no network.py"
 }
 
-# new_output KIND: OUTPUT, the folder of this run, below the working folder unless the user set it
+# new_output KIND [FLAGS…]: OUTPUT, the folder of this run: of the one that --resume names, else below the working folder
+# unless the user set it
 new_output() {
+  local word last=
+  for word in "${@:2}"; do
+    if [ "$last" = --resume ]; then OUTPUT=$word; fi
+    last=$word
+  done
   OUTPUT=${OUTPUT:-results/$MODEL-$1-$(date +%Y%m%d-%H%M%S)}
   mkdir -p "$OUTPUT" || exit 2
 }
@@ -58,26 +64,11 @@ logged() {
   return "$status"
 }
 
-# A port that is free now, for the processes of one run to meet at.
-free_port() {
-  "$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
-# msrun_train LOG_FOLDER NUM FLAGS…: NUM processes on this machine; rank 0 speaks on the screen, and where the run fails
-# the errors of all ranks come last
-msrun_train() {
-  local logs=$1 num=$2 msrun status=0
-  shift 2
-  # msrun starts its workers as `python`
-  PATH=$(dirname "$("$PYTHON" -c 'import sys; print(sys.executable)')"):$PATH
-  "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$num" --local_worker_num="$num" \
-    --master_port="$(free_port)" --join=True --log_dir="$logs" --tail_worker_log=0 \
-    "$ROOT/train.py" --model "$MODEL" --run_distribute --device_num "$num" --output_path "$OUTPUT" "$@" &
-  msrun=$!
-  trap 'kill -TERM "$msrun" 2>/dev/null' TERM INT
-  wait "$msrun" || status=$?
-  if [ "$status" -ne 0 ]; then grep -h '^error:' "$logs"/worker_*.log | sort -u; fi
-  return "$status"
+# launch FLAGS…: the processes of a distributed run; wrong flags are told before its folder is made
+launch() {
+  "$PYTHON" -m mindvoxel.cli.launch --check "$@" || exit
+  new_output train "$@"
+  logged "$OUTPUT/screen.log" "$PYTHON" -m mindvoxel.cli.launch --output_path "$OUTPUT" "$@" --model "$MODEL"
 }
 
 # Whether the model trains on preprocessed cases, of which DIM and FOLD say which; else on scans that a CSV lists.

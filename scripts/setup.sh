@@ -37,6 +37,7 @@ if ! command -v c++ >/dev/null; then useful+=(g++); fi
 if ! command -v cmake >/dev/null; then useful+=(cmake); fi
 if ! command -v make >/dev/null; then useful+=(make); fi
 if ! [ -f /usr/include/dnnl.hpp ] && ! ls /usr/include/*/dnnl.hpp >/dev/null 2>&1; then useful+=(libdnnl-dev); fi
+if ! command -v mpirun >/dev/null; then useful+=(openmpi-bin); fi
 if ! command -v shellcheck >/dev/null; then useful+=(shellcheck); fi
 
 if [ "$((${#needed[@]} + ${#useful[@]}))" -gt 0 ]; then

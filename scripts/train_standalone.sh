@@ -6,7 +6,7 @@ usage "$(basename "$0")" "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" 
 choose_model
 device_id=$1
 data_flags "${@:2}"
-new_output train
+new_output train "${FLAGS[@]}"
 logged "$OUTPUT/screen.log" "$PYTHON" "$ROOT/train.py" --model "$MODEL" \
   --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id" \
   --output_path "$OUTPUT" "${FLAGS[@]}"

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "log": ({"errors"}, {"tqdm"}),
     "headers": (GROUND, SCIENCE),
     "volume": (READING, SCIENCE),
+    "rank_table": ({"errors", "files"}, set()),
     "metrics": (READING, SCIENCE),
     "data": (READING, SCIENCE),
     "datasets": (READING | {"data"}, SCIENCE),
@@ -41,7 +42,7 @@ MAY_IMPORT = {
         READING | {"data", "inference", "config", "nn.exporting", "train", "zoo"},
         {"mindspore", "numpy", "easydict", "openvino"},
     ),
-    "cli": (None, {"easydict"}),  # every part; the work and its packages are further down
+    "cli": (None, {"easydict", "psutil"}),  # every part; the work and its packages are further down
 }
 NUMPY_HALF = (
     "errors",
@@ -49,6 +50,7 @@ NUMPY_HALF = (
     "log",
     "headers",
     "volume",
+    "rank_table",
     "metrics",
     "data",
     "datasets",

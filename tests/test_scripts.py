@@ -2,12 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from mindvoxel.rank_table import Entry, merge, table_of
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--recipe", "small", "--width", "2", "--down_convs", "1,1", "--up_convs", "1,1", "--patch_size", "8,16,16"]
@@ -78,32 +81,20 @@ def test_eval_from_the_root_with_model(work, trained, name):
     assert json.loads((out / "summary.json").read_text())["num_cases"] == 2
 
 
-def test_train_distribute_on_two_processes(work):
-    arguments = [ROOT / "scripts" / "hccl.json", 2, "data", "split/train.csv"]
-    script = ROOT / "vnet" / "scripts" / "train_distribute.sh"
-    done = bash(script, *arguments, *TINY, "--batch_size", "1", cwd=work, OUTPUT="ranks")
-    assert done.returncode == 0, done.stdout + done.stderr
-    figures = json.loads((work / "ranks" / "metrics.jsonl").read_text())
-    assert figures["step"] == 2  # 4 cases, batch 1 on 2 processes
-    assert "epoch 1/1" in (work / "ranks" / "ranks" / "worker_0.log").read_text()
-    assert "epoch 1/1" not in (work / "ranks" / "ranks" / "worker_1.log").read_text()  # rank 0 alone speaks
-    assert (work / "ranks" / "last.ckpt").is_file()
-
-
-def test_train_distribute_gpu_on_two_processes(work):
-    script = ROOT / "scripts" / "train_distribute_gpu.sh"
-    arguments = [2, "0,1", "data", "split/train.csv", *TINY, "--batch_size", "1"]
-    done = bash(script, *arguments, cwd=work, MODEL="vnet", OUTPUT="ranks_gpu")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert (work / "ranks_gpu" / "last.ckpt").is_file()
-
-
-def test_a_distributed_run_that_fails_says_so_with_its_exit_status(work):
-    script = ROOT / "scripts" / "train_distribute_gpu.sh"
-    arguments = [2, "0,1", "data", "split/train.csv", *TINY, "--batch_size", "50"]
-    done = bash(script, *arguments, cwd=work, MODEL="vnet", OUTPUT="ranks_failed")
-    assert done.returncode != 0
-    assert "do not fill one batch of 50 on 2 devices" in done.stdout
+def test_a_rank_that_raises_ends_the_run_and_speaks_last(work, tmp_path):
+    """Rank 1 alone reads the second validation case."""
+    data = tmp_path / "data"
+    shutil.copytree(work / "data", data)
+    (data / "img" / "Case05.mhd").write_text("nonsense")
+    start = time.monotonic()
+    script = ROOT / "vnet" / "scripts" / "train_distribute_gpu.sh"
+    done = bash(script, 2, "0,1", data, work / "split/train.csv", *TINY, cwd=tmp_path, OUTPUT="ranks")
+    assert done.returncode == 2, done.stdout
+    *_, where, error = done.stdout.strip().splitlines()
+    assert where == "rank 1 failed first, its log is ranks/ranks/1/rank.1/stdout:"
+    assert error.startswith("error: ") and "Case05.mhd" in error
+    assert time.monotonic() - start < 300
+    assert not (tmp_path / "ranks" / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +120,7 @@ def test_create_csv(tmp_path, random, train, held_out):
         ("create_csv.sh", "OUT_PATH RANDOM"),
         ("train_standalone.sh", "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH"),
         ("train_standalone_gpu.sh", "DEVICE_ID DATA_PATH TRAIN_SPLIT_FILE_PATH"),
-        ("train_distribute.sh", "RANK_TABLE_FILE DEVICE_NUM DATA_PATH TRAIN_SPLIT_FILE_PATH"),
+        ("train_distribute.sh", "RANK_TABLE_FILE|msrun DEVICE_NUM DATA_PATH TRAIN_SPLIT_FILE_PATH"),
         ("train_distribute_gpu.sh", "DEVICE_NUM VISIBLE_DEVICES DATA_PATH TRAIN_SPLIT_FILE_PATH"),
         ("eval.sh", "DEVICE_ID CKPT_PATH DATA_PATH EVAL_SPLIT_FILE_PATH"),
         ("eval_gpu.sh", "DEVICE_ID CKPT_PATH DATA_PATH EVAL_SPLIT_FILE_PATH"),
@@ -176,9 +167,9 @@ def test_the_310_launcher_says_that_it_is_not_built(work):
 
 FAKE_PYTHON = """#!/usr/bin/env bash
 # stands in for python: the rank that is told to fails, the others work on
-if [ "$1" = - ]; then exec "$REAL_PYTHON" "$@"; fi
-echo "rank $RANK_ID of $RANK_SIZE on device $DEVICE_ID: $*" >>"$CALLS"
-if [ "$RANK_ID" = "${FAILING:-}" ]; then exit 3; fi
+if [[ ${2:-} = mindvoxel.* ]]; then exec "$REAL_PYTHON" "$@"; fi
+echo "rank ${RANK_ID:-none} of ${RANK_SIZE:-} on device ${DEVICE_ID:-}: $*" >>"$CALLS"
+if [ "${RANK_ID:-none}" = "${FAILING:-}" ]; then exit 3; fi
 exec sleep "${WORK_S:-0}"
 """
 
@@ -189,8 +180,8 @@ def fake(tmp_path) -> dict:
     program = tmp_path / "python"
     program.write_text(FAKE_PYTHON)
     program.chmod(0o755)
-    table = {"server_list": [{"device": [{"device_id": str(4 + r), "rank_id": str(r)} for r in range(2)]}]}
-    (tmp_path / "table.json").write_text(json.dumps(table))
+    entries = [Entry("10.0.0.1", 4 + rank, f"10.1.0.{rank}", rank) for rank in range(2)]
+    (tmp_path / "table.json").write_text(json.dumps(table_of(entries)))
     variables = {"PYTHON": program, "REAL_PYTHON": sys.executable, "CALLS": tmp_path / "calls", "MODEL": "vnet"}
     return variables | {"DEVICE_TARGET": "Ascend", "OUTPUT": tmp_path / "out"}
 
@@ -205,9 +196,10 @@ def test_each_rank_of_a_table_gets_its_own_device(fake, tmp_path):
     calls = sorted((tmp_path / "calls").read_text().splitlines())
     assert [call.split(":")[0] for call in calls] == ["rank 0 of 2 on device 4", "rank 1 of 2 on device 5"]
     for rank, call in enumerate(calls):
-        assert f"--device_id {4 + rank} " in call
+        assert call.endswith(f"--device_id {4 + rank}")
         assert "--run_distribute --device_num 2" in call
-        assert call.endswith("--device_target Ascend --data_path data --train_split_file_path x.csv --epochs 3")
+        assert "--device_target Ascend " in call
+        assert "--data_path data --train_split_file_path x.csv --epochs 3 --model vnet" in call
 
 
 def test_a_rank_that_fails_ends_the_others_with_its_status(fake, tmp_path):
@@ -220,7 +212,7 @@ def test_a_rank_that_fails_ends_the_others_with_its_status(fake, tmp_path):
 def test_a_table_of_another_size_is_refused(fake, tmp_path):
     done = by_table(fake, tmp_path, num=8)
     assert done.returncode == 2
-    assert "its rank ids are [0, 1], and DEVICE_NUM is 8" in done.stderr
+    assert "it lists 2 devices, but DEVICE_NUM is 8" in done.stderr
     assert not (tmp_path / "calls").exists()
 
 
@@ -248,4 +240,61 @@ def test_the_gpu_launcher_hands_mpirun_every_rank(fake, tmp_path):
     assert done.returncode == 7
     call = (tmp_path / "calls").read_text()
     assert call.startswith("2,3: --allow-run-as-root -n 2 ")
-    assert "train.py --model vnet --run_distribute --device_num 2" in call
+    assert "train.py --device_target GPU --run_distribute --device_num 2" in call
+
+
+def test_two_servers_by_msrun(fake, tmp_path):
+    script, words = ROOT / "scripts" / "train_distribute.sh", ["msrun", 16, "data", "x.csv", "--num_servers", 2]
+    done = bash(script, *words, "--node_rank", 1, "--master_addr", "10.0.0.1", cwd=tmp_path, **fake)
+    assert done.returncode == 0, done.stdout + done.stderr
+    call = (tmp_path / "calls").read_text()
+    for word in ("--worker_num=16", "--local_worker_num=8", "--master_addr=10.0.0.1", "--master_port=8118"):
+        assert f" {word} " in call
+    assert " --node_rank=1 " in call
+    assert "--num_servers" not in call.split("train.py")[1]
+
+
+def test_two_servers_by_a_merged_table(fake, tmp_path):
+    tables = [[Entry(f"10.0.0.{s}", 4 + chip, f"10.1.{s}.{chip}", chip) for chip in range(2)] for s in range(2)]
+    (tmp_path / "table.json").write_text(json.dumps(table_of(merge(tables))))
+    script, words = ROOT / "scripts" / "train_distribute.sh", ["table.json", 4, "data", "x.csv", "--num_servers", 2]
+    assert bash(script, *words, "--node_rank", 1, cwd=tmp_path, **fake).returncode == 0
+    calls = sorted((tmp_path / "calls").read_text().splitlines())
+    assert [call.split(":")[0] for call in calls] == ["rank 2 of 4 on device 4", "rank 3 of 4 on device 5"]
+
+
+def test_two_servers_by_mpirun(fake, tmp_path):
+    mpirun = tmp_path / "mpirun"
+    mpirun.write_text('#!/usr/bin/env bash\necho "$*" >"$CALLS"\n')
+    mpirun.chmod(0o755)
+    variables = fake | {"DEVICE_TARGET": "GPU", "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    script, words = ROOT / "scripts" / "train_distribute_gpu.sh", [4, "2,3", "data", "x.csv", "--num_servers", 2]
+    assert bash(script, *words, "--hostfile", "hosts", cwd=tmp_path, **variables).returncode == 0
+    call = (tmp_path / "calls").read_text()
+    assert " -n 4 " in call
+    assert " --hostfile hosts -N 2 " in call
+    assert " -x CUDA_VISIBLE_DEVICES " in call
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (["msrun", 3, "data", "x.csv", "--num_servers", 2], "DEVICE_NUM 3 does not spread over --num_servers 2 evenly"),
+        (["msrun", 4, "data", "x.csv", "--num_servers", 2, "--node_rank", 2], "--node_rank 2: 0 to 1 is needed"),
+        (["table.json", 2, "data", "x.csv", "--num_servers", 2], "1 servers, but --num_servers is 2"),
+    ],
+)
+def test_servers_that_do_not_fit_are_refused(fake, tmp_path, words, fault):
+    done = bash(ROOT / "scripts" / "train_distribute.sh", *words, cwd=tmp_path, **fake)
+    assert done.returncode == 2
+    assert fault in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_resumed_in_its_own_folder(fake, tmp_path):
+    variables = {name: value for name, value in fake.items() if name != "OUTPUT"}
+    assert by_table(variables, tmp_path, **{"WORK_S": 0}).returncode == 0
+    script = ROOT / "scripts" / "train_distribute.sh"
+    done = bash(script, "msrun", 2, "data", "x.csv", "--resume", "old/run", cwd=tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    assert "--output_path old/run " in (tmp_path / "calls").read_text().splitlines()[-1]

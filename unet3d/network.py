@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mindspore import nn, ops
+from mindspore import nn
 
 from mindvoxel.nn.blocks import ConvBlocks, ConvForm, head, repeat_voxels, up
 from mindvoxel.nn.layout import channel_blocks
@@ -85,7 +85,7 @@ class UNet(nn.Cell):
             skips = skips + (x,)
         decoded = ()  # full resolution first
         for i in range(self.depth):
-            x = self.joins[i](ops.concat((self.ups[i](x), skips[self.depth - 1 - i]), 1))
+            x = self.joins[i](self.ups[i](x), skips[self.depth - 1 - i])
             decoded = (x,) + decoded
         if not (self.training and self.deep_supervision):
             return self.heads[0](x)

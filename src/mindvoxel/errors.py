@@ -13,6 +13,11 @@ class WorkError(RuntimeError):
     """The work itself failed, on good input: one sentence with what to do. Exit status 1."""
 
 
+class Terminated(BaseException):
+    """The process was told to end (SIGTERM): one sentence with what is kept. Exit status 143; as KeyboardInterrupt, it
+    is no error that work would handle."""
+
+
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
     """Give an OSError that knows no file the name `path`: a write to a full disk does not say where it was."""

@@ -6,16 +6,24 @@ from mindspore import nn, ops
 from mindvoxel.ops.softmax import most_classes, softmax_sums
 
 
+def _sum_over(num_ranks: int):
+    """The sum over the processes of the run, or None for one alone. Its gradient is such a sum as well: with the mean
+    of the ranks' gradients, that of the whole batch."""
+    return ops.AllReduce(ops.ReduceOp.SUM) if num_ranks > 1 else None
+
+
 class ForegroundDiceLoss(nn.Cell):
-    """V-Net's Dice loss (Milletari et al. 2016, section 3): 1 - 2Σpg / (Σp² + Σg² + 1e-5), one sum over the batch.
+    """V-Net's Dice loss (Milletari et al. 2016, section 3): 1 - 2Σpg / (Σp² + Σg² + 1e-5), one sum over the batch, of
+    all `num_ranks` processes.
 
     construct(logits, label): logits (N, 2, D, H, W), label (N, D, H, W) with 1 in the foreground -> a float32 scalar;
     p is the softmax of channel 1. Without foreground in the batch the loss is 1.
     """
 
-    def __init__(self, smooth: float = 1e-5):
+    def __init__(self, smooth: float = 1e-5, num_ranks: int = 1):
         super().__init__()
         self.smooth = smooth
+        self.all_ranks = _sum_over(num_ranks)
 
     def construct(self, logits, label):
         logits = logits.astype(ms.float32)
@@ -24,6 +32,8 @@ class ForegroundDiceLoss(nn.Cell):
         truth = label.astype(ms.float32)
         overlap = (probability * truth).sum()
         total = (probability * probability).sum() + (truth * truth).sum()
+        if self.all_ranks is not None:
+            overlap, total = self.all_ranks(ops.stack((overlap, total)))
         return 1.0 - 2.0 * overlap / (total + self.smooth)
 
 
@@ -42,8 +52,7 @@ class DiceCELoss(nn.Cell):
         self.batch_dice, self.smooth, self.first = batch_dice, smooth, 0 if background else 1
         self.most_classes = most_classes()
         self.sums = softmax_sums() if self.most_classes else None
-        # its gradient is the sum over the ranks as well: with the mean of the ranks' gradients, that of the whole batch
-        self.all_ranks = ops.AllReduce(ops.ReduceOp.SUM) if num_ranks > 1 and batch_dice else None
+        self.all_ranks = _sum_over(num_ranks) if batch_dice else None
 
     def construct(self, logits, label):
         logits, classes = logits.astype(ms.float32), logits.shape[1]

@@ -101,16 +101,17 @@ def call(function, arrays):
         ({0: np.ones((1, 3, 4, 4, 4), np.float32)}, "weights do not match the channels"),
         ({0: np.ones((1, 2, 4, 4, 5), np.float32)}, "sizes do not match"),
         ({0: np.ones((1, 2, 4, 4, 4), np.float64)}, "must be float32"),
+        ({2: np.array([0, *[1] * 9, 0, 0, 1])}, "too many or too few"),  # weights taken for the source's second tensor
         ({0: np.ones((1, 2), np.float32)}, "3 to 5 axes"),
-        ({2: np.ones(12, np.int32)}, "must be int64"),
-        ({2: np.ones(10, np.int64)}, "3 \\+ 3 numbers"),
-        ({2: np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0])}, "bad stride"),
+        ({2: np.ones(13, np.int32)}, "must be int64"),
+        ({2: np.zeros(10, np.int64)}, "4 \\+ 3 numbers"),
+        ({2: np.array([0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0])}, "bad stride"),
         ({3: np.ones((2, 3, 4, 4, 4), np.float32)}, "batch sizes differ"),
     ],
 )
 def test_what_does_not_fit_is_a_status_and_a_message(change, message, capfd):
     arrays = [np.ones((1, 2, 4, 4, 4), np.float32), np.ones((3, 2, 3, 3, 3), np.float32),
-              np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0]), np.zeros((1, 3, 4, 4, 4), np.float32)]  # fmt: skip
+              np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]), np.zeros((1, 3, 4, 4, 4), np.float32)]  # fmt: skip
     assert call("ConvForward", arrays) == 0
     assert arrays[3][0, 0, 1, 1, 1] == 54
     for i, array in change.items():
@@ -132,7 +133,7 @@ def test_what_does_not_fit_is_a_status_and_a_message(change, message, capfd):
 )
 def test_no_tensor_is_read_or_written_beyond_its_end(function, change, message, capfd):
     x, w, b, y = (np.ones(shape, np.float32) for shape in ((1, 2, 4, 4, 4), (3, 2, 3, 3, 3), (3,), (1, 3, 4, 4, 4)))
-    numbers = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0])
+    numbers = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0])
     arrays = [x, w, b, numbers, y] if function == "ConvForward" else [x, w, y, numbers, x.copy(), w.copy(), b]
     assert call(function, arrays) == 0
     for i, array in change.items():

@@ -119,3 +119,19 @@ def test_what_fits_is_loaded_and_the_rest_is_told(build, saved):
     assert {("absent", "in_block.conv.weight"), ("skipped", "another")} <= told
     with pytest.raises(InputError, match="none of its 1 parameters fits"):
         checkpoint.load_matching(wide, {"another": values["another"]}, path)
+
+
+def test_killed_at_any_moment_a_checkpoint_loads_and_is_whole(tmp_path):
+    """Twenty times; what it holds is of one moment, and most of the processes had come to write one or more."""
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    program = Path(__file__).with_name("killed_writers.py")
+    words = [sys.executable, str(program), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    rounds = [line.split() for line in done.stdout.splitlines()]
+    assert [whole for _, whole in rounds] == ["True"] * 20
+    assert sum(int(written) for written, _ in rounds) >= 5
+    assert list(tmp_path.glob(".partial-*"))  # some were killed while they wrote

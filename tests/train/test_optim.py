@@ -102,6 +102,31 @@ def test_step_by_step_as_pytorch(ms, name):
     assert np.abs(got - TORCH[name]).max() < 3e-6
 
 
+@pytest.mark.parametrize("name", ["sgd", "sgd_plain", "sgd_decay"])
+def test_sgd_without_the_operator_is_the_same(ms, monkeypatch, name):
+    from mindvoxel.train import optim
+
+    monkeypatch.setattr(optim, "sgd_operator", lambda parameters: None)
+    got = run(ms, makers()[name])[[0, 4, 5, 8]][:, [0, 3, 6, 7, 8]]
+    assert np.abs(got - TORCH[name]).max() < 3e-6
+
+
+def test_state_of_earlier_versions_is_read(ms):
+    from mindvoxel.train import checkpoint
+    from mindvoxel.train.optim import sgd
+
+    parameters = parameters_of(ms)
+    optimizer = sgd(parameters, [0.1] * 3)
+    names = [p.name for p in optimizer.get_parameters()]
+    assert not {"momentum", "stat.w"} & set(names)
+    own = {n: ms.Parameter(ms.Tensor(np.full(7, 3, np.float32)), name=n) for n in ("accum.w", "stat.w", "momentum")}
+    own["accum.n.beta"] = ms.Parameter(ms.Tensor([4.0, 5.0], ms.float32), name="accum.n.beta")
+    own["global_step"] = ms.Parameter(ms.Tensor([2], ms.int32), name="global_step")
+    checkpoint.load_optimizer(optimizer, Holder(parameters), {f"optimizer:{n}": v for n, v in own.items()}, "old.ckpt")
+    assert optimizer.accum[0].asnumpy().tolist() == [3] * 7
+    assert optimizer.accum[1].asnumpy().tolist() == [4, 5]
+
+
 def test_norms_may_be_left_out_of_the_decay(ms):
     got = run(ms, makers()["radam_decay_no_norms"])[[0, 4, 5, 8]][:, [0, 3, 6, 7, 8]]
     assert np.abs(got[:, :3] - np.array(TORCH["radam_decay"])[:, :3]).max() < 3e-6

@@ -123,3 +123,16 @@ def test_weights_of_another_run_start_a_new_one(flags, undisturbed, tmp_path):
     name = "downs.1.refine.0.conv.weight"
     assert np.allclose(ours[name], theirs[name], rtol=0, atol=1e-9)  # the learning rate is next to nothing
     assert figures(tmp_path / "tuned")[0]["step"] == 2
+
+
+def test_a_compiled_step_is_kept_for_runs_of_the_same_graph_alone(flags, undisturbed, tmp_path):
+    """MindSpore's own cache would take the first graph for any."""
+    words = [*flags, "--epochs", "1", "--compile_cache", str(tmp_path / "cache")]
+    for name, width in (("first", "2"), ("other", "3"), ("again", "2")):
+        train(*words, "--width", width, "--output_path", tmp_path / name)
+    assert_equal_runs(tmp_path / "first", tmp_path / "again")
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    sizes = [
+        sum(value.size for value in parameters(tmp_path / name / "last.ckpt").values()) for name in ("first", "other")
+    ]
+    assert sizes[0] < sizes[1]

@@ -56,17 +56,17 @@ def score(case: Prepared, mask: Volume, recipe: EasyDict) -> list[dict]:
     return score_case(case.case, mask, case.truth, LABELS, recipe.eval.nsd_tolerance_mm)
 
 
-def scorer(network, cases: list[Prepared], recipe: EasyDict) -> Callable[[], dict]:
-    """A callable that segments whole volumes with the network as it is, and returns the mean Dice and HD95."""
+def scorer(network, cases: list[Prepared], recipe: EasyDict, ranks) -> Callable[[], dict]:
+    """A callable that segments this rank's cases with the network as it is, and returns the mean Dice and HD95 of those
+    of all ranks."""
     from mindvoxel.train.predict import foreground_predictor
 
     predict = foreground_predictor(network)
 
     def validate() -> dict:
-        rows = []
-        for case in progress(cases, what="validation", unit="case"):
-            rows += score(case, segment(case, predict, recipe), recipe)
-        means = summarise(rows)["mean"]
+        shown = progress(cases, what="validation", unit="case")
+        scored = ranks.join([score(case, segment(case, predict, recipe), recipe) for case in shown])
+        means = summarise([row for rows in scored for row in rows])["mean"]
         return {"val_dice": means["dice"], "val_hd95_mm": means["hd95_mm"]}
 
     return validate

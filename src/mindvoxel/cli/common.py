@@ -12,7 +12,7 @@ from typing import NoReturn
 from easydict import EasyDict
 
 from mindvoxel import config
-from mindvoxel.errors import InputError, WorkError, naming
+from mindvoxel.errors import InputError, Terminated, WorkError, naming
 from mindvoxel.log import quieten_mindspore, to_file
 
 # What the user can mend about a file or a folder: exit status 2, as for any other bad input.
@@ -22,7 +22,8 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0, or one sentence on standard error and 2 (bad input), 1 (failed work), 130 (interrupted)."""
+    """Run a command; 0, or one sentence on standard error and 2 (bad input), 1 (failed work), 130 (interrupted),
+    143 (told to end by SIGTERM)."""
     quieten_mindspore()
     try:
         command(normalise(sys.argv[1:] if argv is None else argv))
@@ -35,6 +36,8 @@ def run(command: Callable[[Sequence[str]], None], argv: Sequence[str] | None = N
         if error.errno not in _USERS_FAULTS or not named:
             raise
         return _fail(f"{error.filename or 'output'}: {error.strerror}; choose another folder, or free it", 2)
+    except Terminated as told:
+        return _fail(str(told), 143)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     return 0

@@ -120,7 +120,7 @@ class TrainJob:
         self.previous = cascade.previous_of(self.data, self.configuration, self.fold, paths)
         self.only_finishes, self.scans = args.validation_only, None
         validates = (recipe.train.validate or args.validation_only) and not (args.benchmark or args.other_use)
-        if device.is_main and validates:
+        if validates:
             data = self.data.dataset
             self.scans = Scans(self.plan, self.configuration, data, self.fold.val, self.stored, self.previous)
         self.record = {
@@ -187,15 +187,17 @@ class TrainJob:
         from mindvoxel.train.choices import plain_loss, validation_patches
         from mindvoxel.train.patch_validation import ValidatePatches
 
-        write_plan(folder / "plan.json", self.plan)
-        write_text(folder / "dataset.json", json.dumps(dataset_to_json(self.data.dataset), indent=1) + "\n")
+        if self.device.is_main:
+            write_plan(folder / "plan.json", self.plan)
+            write_text(folder / "dataset.json", json.dumps(dataset_to_json(self.data.dataset), indent=1) + "\n")
         recipe, train, state = self.recipe, self.recipe.train, parts.trainer.state
         chosen, before = self.plan.configurations[self.configuration], []
         if train.val_steps:
             opener = partial(open_case, self.stored)
-            source = validation_patches(recipe, chosen, self.fold.val, opener, self.previous)
+            source = validation_patches(recipe, chosen, self.fold.val, opener, self.device, self.previous)
             names = [next(n for n, v in self.plan.labels.items() if v == value) for value in self.plan.label_values]
-            before.append(ValidatePatches(parts.network, plain_loss(recipe, chosen), source, names, state))
+            loss = plain_loss(recipe, chosen, self.device.num_ranks)
+            before.append(ValidatePatches(parts.network, loss, source, names, state, parts.trainer.ranks))
         if train.val_interval and self.scans is not None:
             before.append(Validate(train.val_interval, None, lambda: mean_figures(self._score(parts, None))))
         after = [Plot(folder)]
@@ -214,7 +216,8 @@ class TrainJob:
             (masks / name).unlink(missing_ok=True)
         rows = self._score(parts, masks, folder)
         meta = {"run": str(folder), "epoch": parts.trainer.state.epoch, "eval": self.recipe.eval}
-        write_report(masks, rows, meta)
+        if self.device.is_main:
+            write_report(masks, rows, meta)
         LOGGER.info("%s", format_table(summarise(rows)))
         found = mean_figures(rows)
         return {"val_dice": found["val_dice"], "val_dice_by_class": found["val_dice_by_class"]}
@@ -222,7 +225,8 @@ class TrainJob:
     def _score(self, parts, masks: Path | None, run: Path | None = None) -> list[dict]:
         from mindvoxel.train.predict import logits_predictor
 
-        return score_scans(self.scans, [logits_predictor(parts.network)], self.recipe.eval, masks, "validation", run)
+        predictors, ranks = [logits_predictor(parts.network)], parts.trainer.ranks
+        return score_scans(self.scans, predictors, self.recipe.eval, masks, "validation", ranks, run)
 
 
 EVAL_SECTIONS = ("device", "eval")
@@ -256,5 +260,7 @@ class EvalJob:
     def score(self, network, folder: Path) -> list[dict]:
         """Rows of metrics; the masks go to `folder`."""
         from mindvoxel.train.predict import logits_predictor
+        from mindvoxel.train.ranks import Ranks
 
-        return score_scans(self.scans, [logits_predictor(network)], self.recipe.eval, folder, "evaluating")
+        predictors = [logits_predictor(network)]
+        return score_scans(self.scans, predictors, self.recipe.eval, folder, "evaluating", Ranks())

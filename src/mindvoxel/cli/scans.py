@@ -55,13 +55,14 @@ class TrainJob:
         validation = []
         if paths["eval_split_file_path"] is None:
             LOGGER.info("no validation: no --eval_split_file_path, and no val.csv beside the training CSV")
-        elif device.is_main:
+        else:
             names = read_split(paths["eval_split_file_path"])
             validation = promise12.list_cases(paths["data_path"], names)
         training = promise12.list_cases(paths["data_path"], read_split(paths["train_split_file_path"]))
         self.cases = prepare_cases(training, recipe, "preparing training cases")
-        self.validation = prepare_cases(validation, recipe, "preparing validation cases")
-        _tell_oddities(self.cases, self.validation)
+        mine = validation[device.rank :: device.num_ranks]
+        self.validates, self.validation = bool(validation), prepare_cases(mine, recipe, "preparing validation cases")
+        _tell_oddities(self.cases, {paths.case for paths in validation})
 
     def build(self):
         """The Parts of the run, at step 0."""
@@ -92,9 +93,9 @@ class TrainJob:
 
         train, state = self.recipe.train, parts.trainer.state
         save = Save(folder, train.save_interval, train.epochs, state, parts.writer(self.record))
-        if not self.validation:
+        if not self.validates:
             return [], [save]
-        score = scorer(parts.network, self.validation, self.recipe)
+        score = scorer(parts.network, self.validation, self.recipe, parts.trainer.ranks)
         return [Validate(train.eval_interval, train.epochs, score)], [save]
 
     def finish(self, parts, folder: Path) -> dict:
@@ -102,12 +103,12 @@ class TrainJob:
         return {}
 
 
-def _tell_oddities(cases: list[Prepared], validation: list[Prepared]) -> None:
+def _tell_oddities(cases: list[Prepared], validation: set[str]) -> None:
     """What may be meant, and spoils a result where it is not."""
     empty = [case.case for case in cases if not case.label.any()]
     if empty:
         LOGGER.info("no foreground in the training label of %s; nothing is learnt from it alone", ", ".join(empty))
-    shared = sorted({case.case for case in cases} & {case.case for case in validation})
+    shared = sorted({case.case for case in cases} & validation)
     if shared:
         LOGGER.info("in training and validation both, so that its score proves little: %s", ", ".join(shared))
 

@@ -14,10 +14,11 @@ from easydict import EasyDict
 from mindvoxel import config
 from mindvoxel.cli import common
 from mindvoxel.cli.kinds import kind_of
-from mindvoxel.errors import InputError, naming
+from mindvoxel.errors import InputError, Terminated, naming
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER, add_file, set_up
 from mindvoxel.train import device as devices
+from mindvoxel.train.watch import WATCH
 
 SECTIONS = ("network", "loss", "data", "optim", "train", "device", "eval")
 
@@ -31,6 +32,18 @@ def parse(argv: Sequence[str], model: str | None) -> tuple[Namespace, EasyDict]:
     kind_of(chosen).add_train_flags(parser)
     parser.add_argument("--output_path", help="folder of the run; without it results/MODEL-DATE-TIME")
     parser.add_argument("--resume", metavar="RUN", help="folder of a run to go on with, exactly as if uninterrupted")
+    parser.add_argument(
+        "--watchdog_s",
+        type=float,
+        default=3600.0,
+        help="seconds without a training step, or a network's answer in validation, after which a process ends itself "
+        "as hung; 0: never; compiling does not count",
+    )
+    parser.add_argument(
+        "--compile_cache",
+        metavar="DIR",
+        help="keep the compiled training step here, and take it from here",
+    )
     together = "one process of several, as the launchers start them: scripts/train_distribute.sh"
     parser.add_argument("--run_distribute", nargs="?", type=common.boolean, const=True, default=False, help=together)
     parser.add_argument("--device_num", type=int, default=1, help="processes of the run, checked against the launcher")
@@ -61,7 +74,10 @@ def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
 def train(argv: Sequence[str], model: str | None = None) -> None:
     args, recipe = parse(argv, model)
     device = devices.prepare(
-        args.device_target, args.device_id, distributed=args.run_distribute, deterministic=args.deterministic
+        args.device_target,
+        args.device_id,
+        distributed=args.run_distribute,
+        deterministic=args.deterministic,
     )
     if args.run_distribute and device.num_ranks != args.device_num:
         raise InputError(f"--device_num {args.device_num}, but the launcher started {device.num_ranks} processes")
@@ -73,8 +89,14 @@ def train(argv: Sequence[str], model: str | None = None) -> None:
     folder = common.new_folder(paths["output_path"]) if device.is_main else Path(paths["output_path"])
     if device.is_main:
         add_file(folder / "train.log")
+        for partial in folder.glob(".partial-*"):  # of a run that was killed while it wrote
+            partial.unlink()
     devices.set_cpu_precision(device.target, recipe.device.cpu_precision)
-    _run(kind_of(recipe.model).TrainJob(args, recipe, paths, device, meta), folder, meta, values)
+    WATCH.start(args.watchdog_s, f"rank {device.rank}")
+    try:
+        _run(args, kind_of(recipe.model).TrainJob(args, recipe, paths, device, meta), folder, meta, values)
+    finally:
+        WATCH.stop()
 
 
 def _resumed(args: Namespace, recipe: EasyDict) -> tuple[dict | None, dict | None]:
@@ -109,8 +131,9 @@ def _output_path(args: Namespace) -> str:
     return str(Path(folder).resolve())
 
 
-def _run(job, folder: Path, meta, values) -> None:
+def _run(args: Namespace, job, folder: Path, meta, values) -> None:
     """Build everything from the recipe, in the order network, state, callbacks, and train."""
+    from mindvoxel.train.builder import keep_step
     from mindvoxel.train.callbacks import Report
 
     recipe, parts = job.recipe, job.build()
@@ -120,21 +143,33 @@ def _run(job, folder: Path, meta, values) -> None:
         job.restore(parts, meta, values)
     if job.measure(parts, folder):
         return
-    callbacks, state = [], parts.trainer.state
+    state = parts.trainer.state
+    callbacks, savers = job.callbacks(parts, folder)
     if job.device.is_main:
         # a line too many in the log is dropped by a resumed run, a missing one could not be made up
-        report = Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch)
-        validations, savers = job.callbacks(parts, folder)
-        callbacks = [*validations, report, *savers]
+        callbacks += [Report(folder / "metrics.jsonl", recipe.train.epochs, state.epoch), *savers]
         write_text(folder / "recipe.json", json.dumps(job.record, indent=1) + "\n")
     LOGGER.info("%s: %s", folder, parts.describe())
     epochs = state.epoch if job.only_finishes else recipe.train.epochs
+    if args.compile_cache is not None:
+        keep_step(parts, job.record, job.device, args.compile_cache)
     if state.epoch < epochs:
-        LOGGER.info("compiling the network, which can take a minute or more")
+        LOGGER.info("compiling the network, which can take a minute or more, on Ascend several minutes")
     with naming(folder):
-        parts.trainer.run(epochs, callbacks)
+        if not parts.trainer.run(epochs, callbacks):
+            _leave(job, parts, folder)
         found = job.finish(parts, folder)
     LOGGER.info("done: %s", json.dumps({"run": str(folder), **_result(state), **found}))
+
+
+def _leave(job, parts, folder: Path) -> None:
+    """Save where the run is, in the middle of an epoch, and end it on all ranks."""
+    kept = job.recipe.train.get("ckpt_strategy") != "none"
+    if job.device.is_main and kept:
+        parts.writer(job.record)(folder / "last.ckpt")
+    parts.trainer.ranks.any(False)  # a rank that ends ends the others: not before rank 0 has saved
+    what = f"saved in {folder}, go on with --resume {folder}" if kept else "not saved, as --ckpt_strategy none wants it"
+    raise Terminated(f"told to end (SIGTERM) after step {parts.trainer.state.step}; {what}")
 
 
 def _result(state) -> dict:

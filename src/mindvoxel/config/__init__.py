@@ -102,4 +102,9 @@ def to_json(recipe: EasyDict) -> str:
 
 
 def from_json(text: str) -> EasyDict:
-    return check_recipe(EasyDict(json.loads(text)))
+    """The recipe of a run, checked; keys that came after it was written have the values of the default recipe."""
+    stored = EasyDict(json.loads(text))
+    for section, values in load_recipe(stored.model).items():
+        if isinstance(values, dict):
+            stored[section] = EasyDict(values) | stored.get(section, {})
+    return check_recipe(stored)

@@ -27,6 +27,7 @@ HELP = rules.HELP | {
     "optim.cosine_annealing_first_cycle_steps": "steps to the first restart; each later cycle is twice as long",
     "optim.cosine_annealing_peak_decay": "learning rate of a restart, as a share of the one before",
     "optim.warmup_steps": "steps of linear warm-up from 0",
+    "optim.rank_scaling": rules.RANK_SCALING,
     "optim.clip_norm": "largest norm of the gradient, which is scaled down to it; 0: no limit",
     "train.epochs": "epochs; the schedule is laid over all of them",
     "train.steps_per_epoch": "steps of an epoch; 0: as many as show each case once",
@@ -86,10 +87,10 @@ def base_config(model: str) -> EasyDict:
         optim={"optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.99, "nesterov": True, "weight_decay": 3e-5}
         | {"decay_norms": True, "lookahead": False, "scheduler": "poly", "poly_by": "epoch", "end_learning_rate": 0.0}
         | {"cosine_annealing_first_cycle_steps": 4096, "cosine_annealing_peak_decay": 1.0}
-        | {"warmup_steps": 0, "clip_norm": 12.0},
+        | {"warmup_steps": 0, "rank_scaling": "none", "clip_norm": 12.0},
         train={"epochs": 1000, "steps_per_epoch": 250, "batch_size": 0, "val_steps": 50, "val_interval": 0}
         | {"validate": True, "save_interval": 1, "keep_interval": 50, "ckpt_strategy": "last_and_best", "seed": 1}
-        | {"amp_level": "O0", "loss_scale": 0.0},
+        | {"amp_level": "O0", "loss_scale": 0.0, "sync_batch_norm": False},
         device={"cpu_precision": "f32"},
         eval={"tta": "full", "nsd_tolerance_mm": 2.0},
     )

@@ -28,10 +28,13 @@ ABOVE_0 = "a number above 0", lambda v: is_number(v) and v > 0
 NOT_BELOW_0 = "a number, 0 or more", lambda v: is_number(v) and v >= 0
 AXES = "axes out of 0, 1 and 2, each once", lambda v: len(set(v)) == len(v) and set(v) <= {0, 1, 2}
 
+RANK_SCALING = "learning rate for N devices: none (as it is), linear (times N) or sqrt (times the root of N)"
+
 # Keys that every recipe has.
 HELP = {
     "train.seed": "seed of initialisation, order, augmentation and dropout",
     "train.amp_level": "mixed precision: O0 (float32), O1, O2, O3 or auto, in float16",
+    "train.sync_batch_norm": "batch normalisation takes its statistics over all devices, not over each one's batch",
     "train.loss_scale": "loss scale at O1 and above; 0: dynamic, from 65536",
     "train.save_interval": "epochs between writes of last.ckpt; every validation and the last epoch write it too",
     "device.cpu_precision": "precision in which CPU convolutions multiply: f32, bf16, or auto, the faster of the two",
@@ -39,10 +42,12 @@ HELP = {
 CHOICES = {
     "device.cpu_precision": ("f32", "bf16", "auto"),
     "train.amp_level": ("O0", "O1", "O2", "O3", "auto"),
+    "optim.rank_scaling": ("none", "linear", "sqrt"),
 }
 RULES = {
     "train.epochs": whole(1),
     "train.save_interval": whole(1),
     "train.seed": whole(0, 2**32 - 1),
     "train.loss_scale": NOT_BELOW_0,
+    "train.sync_batch_norm": FLAG,
 }

@@ -18,6 +18,7 @@ HELP = rules.HELP | {
     "optim.learning_rate": "Adam's learning rate after warm-up",
     "optim.warmup_steps": "steps of linear warm-up",
     "optim.warmup_start": "learning rate of the first step, as a share of learning_rate",
+    "optim.rank_scaling": rules.RANK_SCALING,
     "train.epochs": "epochs; the schedule is laid over all of them",
     "train.batch_size": "patches a step and device",
     "train.repeats": "patches of each case an epoch",
@@ -60,9 +61,9 @@ def base_config(model: str) -> EasyDict:
         network={},
         data={"spacing_mm": (1.5, 1.0, 1.0), "patch_size": (64, 128, 128), "centre_crop": False, "augment": True}
         | {"foreground_fraction": 0.5, "num_workers": 2},
-        optim={"learning_rate": 1e-3, "warmup_steps": 120, "warmup_start": 0.3},
+        optim={"learning_rate": 1e-3, "warmup_steps": 120, "warmup_start": 0.3, "rank_scaling": "none"},
         train={"epochs": 500, "batch_size": 4, "repeats": 1, "eval_interval": 25, "save_interval": 10, "seed": 1}
-        | {"amp_level": "O0", "loss_scale": 0.0},
+        | {"amp_level": "O0", "loss_scale": 0.0, "sync_batch_norm": False},
         device={"cpu_precision": "f32"},
         eval={"overlap": 0.5, "blend": "gaussian", "mirror_axes": (), "restore_order": "linear"}
         | {"largest_component": True, "nsd_tolerance_mm": 2.0},

@@ -149,12 +149,12 @@ class PatchSource:
         """Patches in a batch of all ranks."""
         return self.batch_size // self._slices * self.num_ranks
 
-    def epoch(self, epoch: int) -> Iterator[PatchBatch]:
-        """The batches of `epoch`."""
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[PatchBatch]:
+        """The batches of `epoch` from number `first` on."""
         mine = range(self.rank, self._patches, self.num_ranks)
-        steps = ([(epoch, iteration, number) for number in mine] for iteration in range(self.iterations))
+        steps = ([(epoch, iteration, number) for number in mine] for iteration in range(first, self.iterations))
         with closing(in_order(self._patch, steps, self.num_workers)) as batches:
-            for iteration, patches in enumerate(batches):
+            for iteration, patches in enumerate(batches, first):
                 names = tuple(self.case_of(epoch, iteration, number) for number in range(self._patches))
                 yield self._stack(patches, names)
 

@@ -84,7 +84,8 @@ class ConvForm:
 class ConvBlock(nn.Cell):
     """Convolution, normalisation, leaky ReLU, in 2-D or 3-D by the kernel's length: (N, C, …) -> (N, C', … / stride).
 
-    Odd kernels; each axis is padded with kernel // 2 zeros on both sides.
+    Odd kernels; each axis is padded with kernel // 2 zeros on both sides. construct(x, more): `more` holds further
+    channels of the input, after those of x.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: tuple, *, stride: tuple, form: ConvForm):
@@ -94,12 +95,12 @@ class ConvBlock(nn.Cell):
         self.conv = conv(in_channels, out_channels, kernel, weight_init=init, has_bias=form.has_bias, **around)
         self.norm = normalised(form.norm, out_channels, "leaky_relu", form.slope)
 
-    def construct(self, x):
-        return self.norm(self.conv(x))
+    def construct(self, x, more=None):
+        return self.norm(self.conv(x, more))
 
 
 class ConvBlocks(nn.SequentialCell):
-    """`num` ConvBlocks, the first of which has the stride."""
+    """`num` ConvBlocks, the first of which has the stride and takes `more` channels."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: tuple, *, stride: tuple, form: ConvForm, num: int = 2
@@ -108,6 +109,12 @@ class ConvBlocks(nn.SequentialCell):
         first = ConvBlock(in_channels, out_channels, kernel, stride=stride, form=form)
         rest = [ConvBlock(out_channels, out_channels, kernel, stride=still, form=form) for _ in range(num - 1)]
         super().__init__([first, *rest])
+
+    def construct(self, x, more=None):
+        x = self.cell_list[0](x, more)
+        for cell in self.cell_list[1:]:
+            x = cell(x)
+        return x
 
 
 def up(in_channels: int, out_channels: int, stride: tuple, *, slope: float, has_bias: bool) -> nn.Cell:

@@ -12,7 +12,7 @@ from mindspore import nn, ops
 from mindvoxel.nn.exporting import is_exporting
 from mindvoxel.nn.layout import BLOCK, is_open
 from mindvoxel.ops import library
-from mindvoxel.ops.conv import Geometry, convolution
+from mindvoxel.ops.conv import Geometry, convolution, convolution_of_two
 
 Size = int | tuple[int, ...]
 
@@ -59,7 +59,7 @@ class _OwnOperator:
     def choose_kernel(self, geometry: Geometry) -> None:
         """Set `operator` to mindvoxel's, or to None for MindSpore's own kernel."""
         self.operator, self.numbers, self.geometry = None, None, geometry
-        self.blocked = False
+        self.blocked, self.joined = False, None
         if _use_operator():
             self.choose_layout(is_open())
 
@@ -72,8 +72,18 @@ class _OwnOperator:
         self.blocked = any(lies.values())
         geometry = replace(self.geometry, **lies)
         self.operator, self.numbers = convolution(geometry, self.in_channels, self.has_bias)
+        self.joined, self.joined_numbers = None, None
+        if geometry.blocked_in:
+            self.joined, self.joined_numbers = convolution_of_two(geometry, self.has_bias)
 
-    def construct(self, x):
+    def construct(self, x, more=None):
+        """more: further channels of the input, as by a concatenation, which the operator does without."""
+        if more is not None:
+            if self.joined is not None and x.dtype == ms.float32:
+                if self.has_bias:
+                    return self.joined(x, more, self.weight, self.bias, self.joined_numbers)
+                return self.joined(x, more, self.weight, self.joined_numbers)
+            x = ops.concat((x, more), 1)
         if self.operator is None or x.dtype != ms.float32:
             if self.blocked:
                 raise ValueError("a convolution between blocked tensors takes float32 only; call lay_plain(network)")

@@ -59,7 +59,13 @@ class BatchNorm(_WithActivations, nn.BatchNorm3d):
     def __init__(self, channels: int, act: str = "none", last: str = "none", *, slope: float = 0.01):
         super().__init__(channels, eps=1e-5, momentum=0.9, affine=True, use_batch_statistics=None)
         self.channels = channels
+        self.all_ranks, self.num_ranks = None, 1
         self.follow_with(act, last, slope)
+
+    def synchronise(self, num_ranks: int) -> None:
+        """Take the statistics over the batches of all `num_ranks` processes, in MindSpore's own operators; blocked
+        tensors are not taken then."""
+        self.all_ranks, self.num_ranks = ops.AllReduce(ops.ReduceOp.SUM), num_ranks
 
     def build_operators(self) -> None:
         train, infer = (Form(kind, **self.form, blocked=self.blocked) for kind in ("batch", "given"))
@@ -68,7 +74,21 @@ class BatchNorm(_WithActivations, nn.BatchNorm3d):
         self.infer_alone, self.infer_numbers = normalisation(infer, False)
         self.infer_joined, self.infer_joined_numbers = normalisation(infer, True)
 
+    def standardise_over_ranks(self, x):
+        """(N, C, space...) normalised over the batches of all ranks; the running statistics go along."""
+        norm, axes = self.bn2d, (0, *range(2, x.ndim))
+        along, count = (1, -1) + (1,) * (x.ndim - 2), self.num_ranks * x.size // x.shape[1]
+        mean = self.all_ranks(x.sum(axes)) / count
+        centred = x - mean.reshape(along)
+        variance = self.all_ranks((centred * centred).sum(axes)) / count
+        ops.assign(norm.moving_mean, 0.9 * norm.moving_mean + 0.1 * mean)
+        ops.assign(norm.moving_variance, 0.9 * norm.moving_variance + 0.1 * variance * count / (count - 1))
+        y = centred / ops.sqrt(variance + 1e-5).reshape(along)
+        return y * norm.gamma.reshape(along) + norm.beta.reshape(along)
+
     def construct(self, x, residual=None):
+        if self.training and self.all_ranks is not None:
+            return self.finish(self.standardise_over_ranks(x), residual)
         if not self.is_operator_for(x):
             return self.finish(super().construct(x) if x.ndim == 5 else self.bn2d(x), residual)
         norm = self.bn2d

@@ -4,7 +4,7 @@ Tensors are f32, (N, C, [D, H,] W); weights (O, I, k...) for a convolution, (I, 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mindspore as ms
 from mindspore import ops
@@ -27,11 +27,12 @@ class Geometry:
     transposed: bool = False
     blocked_in: bool = False  # the channels of the input lie in groups of 16: see mindvoxel.nn.layout
     blocked_out: bool = False
+    joined: bool = False  # the channels of the input are those of two blocked tensors, one after the other
 
     def numbers(self) -> list[int]:
         """As the C++ side reads it."""
-        blocked = (int(self.blocked_in), int(self.blocked_out))
-        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after, *blocked]
+        lies = (int(self.blocked_in), int(self.blocked_out), int(self.joined))
+        return [int(self.transposed), *self.stride, *self.pad_before, *self.pad_after, *lies]
 
     def output_shape(self, x: Sequence[int], weight: Sequence[int]) -> tuple[int, ...]:
         """Shape of the result. ValueError where the shapes do not fit each other."""
@@ -107,3 +108,37 @@ def convolution(geometry: Geometry, in_channels: int, has_bias: bool) -> tuple[o
 
     numbers = geometry.numbers()
     return custom("ConvForward", shape, f"{numbers} {split} {has_bias}", bprop=bprop), ms.Tensor(numbers, ms.int64)
+
+
+def _bprop_of_two(has_bias: bool) -> Callable:
+    def shape(x, more, weight, dout, geometry):
+        return (x, more, weight, (dout[1],)) if has_bias else (x, more, weight)
+
+    gradients = custom("ConvBackward", shape, f"two bias={has_bias}", 3 + has_bias)
+
+    def with_bias(x, more, weight, bias, geometry, out, dout):
+        dx, dmore, dweight, dbias = gradients(x, more, weight, dout, geometry)
+        return dx, dmore, dweight, dbias, ops.zeros_like(geometry)
+
+    def without_bias(x, more, weight, geometry, out, dout):
+        dx, dmore, dweight = gradients(x, more, weight, dout, geometry)
+        return dx, dmore, dweight, ops.zeros_like(geometry)
+
+    return with_bias if has_bias else without_bias
+
+
+def convolution_of_two(geometry: Geometry, has_bias: bool) -> tuple[ops.Custom, ms.Tensor]:
+    """The operator for an input in two blocked tensors, as if concatenated along the channels, and its last argument:
+    call `op(x, more, weight[, bias], numbers)`."""
+    if not geometry.blocked_in:
+        raise ValueError("the two tensors of an input must be blocked; concatenate plain ones")
+    geometry = replace(geometry, joined=True)
+
+    def shape(x, more, weight, *rest):
+        if (x[0], *x[2:]) != (more[0], *more[2:]):
+            raise ValueError(f"the two tensors must differ in their channels alone, got {tuple(x)} and {tuple(more)}")
+        return geometry.output_shape((x[0], x[1] + more[1], *x[2:]), weight)
+
+    numbers = geometry.numbers()
+    op = custom("ConvForward", shape, f"{numbers} {has_bias}", bprop=_bprop_of_two(has_bias))
+    return op, ms.Tensor(numbers, ms.int64)

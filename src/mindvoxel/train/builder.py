@@ -1,5 +1,7 @@
 """From a recipe to a trainer: the network, its optimiser, the step, the loader, and their state."""
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,11 +19,12 @@ from mindvoxel.errors import InputError
 from mindvoxel.log import LOGGER
 from mindvoxel.losses import ForegroundDiceLoss
 from mindvoxel.train import checkpoint, optim
-from mindvoxel.train.device import Device
+from mindvoxel.train.device import Device, first_from_cache
 from mindvoxel.train.loop import State, Trainer
 from mindvoxel.train.pipeline import PatchLoader
-from mindvoxel.train.schedule import warmup_cosine
-from mindvoxel.train.step import LossScale, TrainStep, mixed_precision
+from mindvoxel.train.ranks import Ranks
+from mindvoxel.train.schedule import scaled_rate, warmup_cosine
+from mindvoxel.train.step import LossScale, TrainStep, mixed_precision, synchronise_batch_norm
 from mindvoxel.zoo import build_network
 
 
@@ -80,18 +83,20 @@ def build(recipe: EasyDict, cases: Sequence[Prepared], device: Device) -> Parts:
         num_workers=data.num_workers,
     )
     rates = warmup_cosine(
-        recipe.optim.learning_rate,
+        scaled_rate(recipe.optim.learning_rate, recipe.optim.rank_scaling, device.num_ranks),
         train.epochs * loader.num_batches,
         warmup_steps=recipe.optim.warmup_steps,
         warmup_start=recipe.optim.warmup_start,
     )
     optimizer = optim.adam(network.trainable_params(), rates)
     mixed_precision(network, train.amp_level)
+    if train.sync_batch_norm:
+        synchronise_batch_norm(network, device.num_ranks)
     if train.amp_level == "auto" and device.target == "CPU":
         LOGGER.info("auto: its lists of operators do not hold mindvoxel's CPU operator, which stays in float32")
-    step = TrainStep(network, ForegroundDiceLoss(), optimizer, device.num_ranks)
+    step = TrainStep(network, ForegroundDiceLoss(num_ranks=device.num_ranks), optimizer, device.num_ranks)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
-    trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
+    trainer = Trainer(step, loader, rates, state, Ranks(device), may_skip=train.amp_level != "O0")
     return Parts(recipe, network, optimizer, trainer, train.batch_size)
 
 
@@ -106,7 +111,7 @@ def restore(parts: Parts, meta: dict, values: dict, path: str, *, finished: bool
     scale = LossScale(**state.pop("scale"))
     if not (fresh.dynamic and scale.dynamic):  # another precision or loss scale than before
         scale = fresh
-    if meta["cases"] != loader.names or state["step"] != state["epoch"] * loader.num_batches:
+    if meta["cases"] != loader.names or _steps_of_whole_epochs(state) != state["epoch"] * loader.num_batches:
         raise InputError(
             f"{path}: {state['step']} steps in {state['epoch']} epochs of {len(meta['cases'])} cases, but this run has "
             f"{loader.num_batches} an epoch of {len(loader.names)} cases; resume with the same cases, batch size, "
@@ -119,7 +124,20 @@ def restore(parts: Parts, meta: dict, values: dict, path: str, *, finished: bool
     parts.trainer.state.__dict__.update(state | {"scale": scale})
 
 
+def _steps_of_whole_epochs(state: dict) -> int:
+    return state["step"] - len(state.get("losses", ()))
+
+
 def start_from(network: nn.Cell, path: str) -> None:
     """The weights of another run's checkpoint; everything else starts anew."""
     _, values = checkpoint.load(path)
     checkpoint.load_network(network, values, path)
+
+
+def keep_step(parts: Parts, record: dict, device: Device, cache: str) -> None:
+    """Take the compiled step from a folder of `cache`, or leave it there: under all that its graph depends on beside
+    the sources, of which MindSpore takes care itself. record: what is known of the run."""
+    known = {name: value for name, value in record.items() if name not in ("paths", "val_cases", "fold")}
+    known |= {"rates": parts.trainer.rates, "device": [device.target, device.num_ranks], "version": ms.__version__}
+    key = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    parts.trainer.train = first_from_cache(parts.trainer.train, Path(cache) / key)

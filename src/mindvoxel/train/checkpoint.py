@@ -94,6 +94,8 @@ def load_optimizer(optimizer: nn.Optimizer, network: nn.Cell, values: dict[str, 
     wanted = {p.name: p for p in optimizer.get_parameters() if p.name not in weights}
     given = {name.removeprefix(_OPTIMIZER): v for name, v in values.items() if name.startswith(_OPTIMIZER)}
     given.pop("learning_rate", None)
+    # earlier versions trained with nn.SGD, which keeps its momentum's factor and a tensor that a step does not need
+    given = {name: v for name, v in given.items() if name != "momentum" and not name.startswith("stat.")}
     _load(wanted, given, f"{path}: its optimiser state does not fit")
 
 

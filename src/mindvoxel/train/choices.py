@@ -74,9 +74,10 @@ def validation_patches(
     configuration: Configuration,
     cases: Sequence[str],
     open_case: OpenCase,
+    device: Device,
     previous: PreviousStage | None = None,
 ) -> PatchSource:
-    """Batches of patches of the validation cases, nothing augmented; one rank makes all."""
+    """Batches of patches of the validation cases, nothing augmented, for this device."""
     made = nnunet_recipe(configuration, augment=False, **_channels_of(previous))
     return PatchSource(
         cases,
@@ -85,6 +86,8 @@ def validation_patches(
         batch_size_of(recipe, configuration),
         recipe.train.val_steps,
         recipe.train.seed + 1,
+        rank=device.rank,
+        num_ranks=device.num_ranks,
         num_workers=recipe.data.num_workers,
     )
 
@@ -110,7 +113,7 @@ def supervised_loss(recipe: EasyDict, configuration: Configuration, network: nn.
     return DeepSupervision(loss, weights(network.num_heads))
 
 
-def learning_rates(words: EasyDict, epochs: int, steps_per_epoch: int) -> list[float]:
+def learning_rates(words: EasyDict, epochs: int, steps_per_epoch: int, num_ranks: int = 1) -> list[float]:
     """One a step, by the recipe's `optim` section."""
     form = {}
     if words.scheduler == "poly":
@@ -118,7 +121,8 @@ def learning_rates(words: EasyDict, epochs: int, steps_per_epoch: int) -> list[f
     elif words.scheduler == "cosine_annealing":
         form = {"first_cycle": words.cosine_annealing_first_cycle_steps}
         form["peak_decay"] = words.cosine_annealing_peak_decay
-    rates = schedule.rates_of(words.scheduler, words.learning_rate, epochs * steps_per_epoch, **form)
+    highest = schedule.scaled_rate(words.learning_rate, words.rank_scaling, num_ranks)
+    rates = schedule.rates_of(words.scheduler, highest, epochs * steps_per_epoch, **form)
     return schedule.warmed_up(rates, words.warmup_steps)
 
 

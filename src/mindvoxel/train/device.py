@@ -1,8 +1,12 @@
 """The one place that chooses a device target, before MindSpore is imported and before any tensor is made."""
 
 import os
+import signal
+import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from mindvoxel.errors import InputError
 
@@ -45,7 +49,13 @@ def prepare_cpu() -> None:
         os.environ.setdefault(name, value)
 
 
-def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deterministic: bool = False) -> Device:
+def prepare(
+    target: str,
+    device_id: int = 0,
+    *,
+    distributed: bool = False,
+    deterministic: bool = False,
+) -> Device:
     """Make `target` the device of this process, in graph mode; join the other processes where `distributed`.
 
     deterministic: operators whose result depends on the order of threads are replaced or ordered (Ascend, GPU).
@@ -56,6 +66,10 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
         raise InputError(f"device_target must be one of {', '.join(TARGETS)}, got {target!r}")
     if target == "CPU":
         prepare_cpu()
+        if distributed:
+            _take_mpi_place()
+    elif distributed:  # Open MPI's ranks of a server number its cards; the other launchers give --device_id
+        device_id = int(os.environ.get("OMPI_COMM_WORLD_LOCAL_RANK", device_id))
     os.environ.setdefault("GLOG_v", "3")  # MindSpore's own warnings speak of deprecations inside itself
     import mindspore
 
@@ -81,9 +95,49 @@ def prepare(target: str, device_id: int = 0, *, distributed: bool = False, deter
         ) from error
 
 
+def first_from_cache(call: Callable, folder: Path) -> Callable:
+    """`call`, whose first use takes its compiled graph from `folder`, or leaves it there.
+
+    MindSpore 2.10 tells graphs apart by the order in which they are compiled, and by the sources, not by sizes or other
+    numbers: `folder` has to be of this one graph, and nothing else is compiled under it.
+    """
+    first = True
+
+    def use(*args):
+        nonlocal first
+        if not first:
+            return call(*args)
+        os.environ.update(MS_COMPILER_CACHE_ENABLE="1", MS_COMPILER_CACHE_PATH=str(folder.resolve()))
+        try:
+            return call(*args)
+        finally:
+            first = False
+            del os.environ["MS_COMPILER_CACHE_ENABLE"]
+
+    return use
+
+
 def of_a_cluster() -> bool:
-    """Whether MindSpore's scheduler (msrun) started this process beside others."""
-    return "MS_ROLE" in os.environ
+    """Whether a launcher (msrun, mpirun, a rank table) started this process beside others."""
+    return any(name in os.environ for name in ("MS_ROLE", "OMPI_COMM_WORLD_RANK", "RANK_TABLE_FILE"))
+
+
+def _take_mpi_place() -> None:
+    """Give a CPU process that mpirun started its place in a cluster of MindSpore's scheduler, which rank 0 starts.
+
+    MindSpore's CPU collectives know no MPI, and take its variables for a GPU run. Before MindSpore is imported.
+    """
+    rank, size = (os.environ.get(f"OMPI_COMM_WORLD_{name}") for name in ("RANK", "SIZE"))
+    if rank is None or "MS_ROLE" in os.environ:
+        return
+    for name in [name for name in os.environ if name.startswith(("OMPI_", "PMIX_"))]:
+        del os.environ[name]
+    os.environ.update(MS_ROLE="MS_WORKER", MS_WORKER_NUM=size, MS_NODE_ID=rank)
+    os.environ.setdefault("MS_SCHED_HOST", "127.0.0.1")
+    os.environ.setdefault("MS_SCHED_PORT", "8118")
+    if rank == "0":
+        scheduler = [sys.executable, "-m", "mindvoxel.train.device"]
+        subprocess.Popen(scheduler, env=os.environ | {"MS_ROLE": "MS_SCHED"}, stdin=subprocess.DEVNULL)
 
 
 def _reason(error: Exception) -> str:
@@ -109,8 +163,10 @@ def set_cpu_precision(target: str, precision: str) -> None:
 def _join(mindspore, target: str, device_id: int) -> Device:
     from mindspore import communication
 
-    if os.environ.get("MS_ROLE") != "MS_SCHED":
-        # Of a worker: how long a CPU collective waits, 30 s by default, while rank 0 alone may validate for longer. The
+    if os.environ.get("MS_ROLE") == "MS_SCHED":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends when the ranks have
+    else:
+        # Of a worker: how long a CPU collective waits, 30 s by default, while another rank may validate for longer. The
         # scheduler keeps its 30 s, after which it misses a process that ended.
         os.environ.setdefault("MS_NODE_TIMEOUT", "86400")
     communication.init()
@@ -119,3 +175,7 @@ def _join(mindspore, target: str, device_id: int) -> Device:
         parallel_mode=mindspore.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=num_ranks
     )
     return Device(target, device_id, rank, num_ranks)
+
+
+if __name__ == "__main__":  # MindSpore's scheduler, as rank 0 of an mpirun starts it
+    prepare("CPU", distributed=True)

@@ -10,14 +10,17 @@ import numpy as np
 from mindvoxel.errors import WorkError
 from mindvoxel.log import LOGGER, progress
 from mindvoxel.train.pipeline import Batch, PatchLoader
+from mindvoxel.train.ranks import Ranks
 from mindvoxel.train.step import MAX_SKIPPED_IN_A_ROW, LossScale, TrainStep
+from mindvoxel.train.watch import PATIENCE_IN_STEPS_S, WATCH
 
 
 @dataclass
 class State:
     """How far a run has come: whole epochs, steps, and what happened on the way.
 
-    best: highest score so far.  ema: of val_patch_dice, where patches are validated.
+    best: highest score so far.  ema: of val_patch_dice, where patches are validated.  losses: of the steps of the epoch
+    under way, where the run was told to end within it.
     """
 
     epoch: int = 0
@@ -26,6 +29,7 @@ class State:
     best: float | None = None
     ema: float | None = None
     scale: LossScale = field(default_factory=LossScale)
+    losses: list[float] = field(default_factory=list)
 
 
 class Trainer:
@@ -35,32 +39,53 @@ class Trainer:
     callbacks: callables of one dict (epoch, step, loss, learning_rate, seconds, data_wait_seconds, …).
     """
 
-    def __init__(self, step: TrainStep, loader: PatchLoader, rates: Sequence[float], state: State, may_skip: bool):
-        self.step, self.loader, self.rates, self.state, self.may_skip = step, loader, rates, state, may_skip
+    def __init__(
+        self,
+        step: TrainStep,
+        loader: PatchLoader,
+        rates: Sequence[float],
+        state: State,
+        ranks: Ranks,
+        *,
+        may_skip: bool,
+    ):
+        self.step, self.loader, self.rates, self.state = step, loader, rates, state
+        self.ranks, self.may_skip = ranks, may_skip
         self.skipped_in_a_row = 0
 
-    def run(self, epochs: int, callbacks: Sequence[Callable[[dict], None]]) -> None:
-        """From the state's epoch to `epochs`."""
-        num_batches = self.loader.num_batches
-        total = epochs * num_batches
-        with progress(total=total, initial=self.state.epoch * num_batches, what="training", unit="step") as bar:
+    def run(self, epochs: int, callbacks: Sequence[Callable[[dict], None]]) -> bool:
+        """From the state's epoch to `epochs`; False where a rank was told to end, after a step that all ranks did."""
+        total, train = (
+            epochs * self.loader.num_batches,
+            WATCH.watched(self.train, "a training step", PATIENCE_IN_STEPS_S),
+        )
+        with progress(total=total, initial=self.state.step, what="training", unit="step") as bar:
+            WATCH.training(True)
             while self.state.epoch < epochs:
-                figures = self._epoch(bar)
+                figures = self._epoch(train, bar)
+                if figures is None:
+                    return False
                 for callback in callbacks:
                     callback(figures)
+        WATCH.training(False)
+        return True
 
-    def _epoch(self, bar) -> dict:
-        start, waited, losses = time.perf_counter(), 0.0, []
-        batches = self.loader.epoch(self.state.epoch)
-        for _ in range(self.loader.num_batches):
+    def _epoch(self, train: Callable[[Batch], float], bar) -> dict | None:
+        start, waited, losses = time.perf_counter(), 0.0, self.state.losses
+        batches = self.loader.epoch(self.state.epoch, len(losses))
+        for _ in range(len(losses), self.loader.num_batches):
             asked = time.perf_counter()
             batch = next(batches)
             waited += time.perf_counter() - asked
-            losses.append(self.train(batch))
+            losses.append(train(batch))
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
+            if self.ranks.any(WATCH.told):
+                batches.close()
+                return None
         batches.close()
         self.state.epoch += 1
+        self.state.losses = []
         figures = {"epoch": self.state.epoch, "step": self.state.step, "loss": float(np.mean(losses))}
         figures["learning_rate"] = self.rates[max(self.state.step - self.state.num_skipped - 1, 0)]
         if self.may_skip:

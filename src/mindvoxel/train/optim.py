@@ -5,12 +5,19 @@ import math
 import mindspore as ms
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
+from mindvoxel.ops.sgd import sgd_operator
+
+
+def _is_norm(parameter: Parameter) -> bool:
+    """Whether it is the scale or shift of a normalisation."""
+    return parameter.name.endswith((".gamma", ".beta"))
+
 
 def _groups(parameters: list, weight_decay: float, decay_norms: bool) -> list:
     """MindSpore's own form of parameters that decay and those that do not, in the given order."""
     if weight_decay == 0:
         return parameters
-    decaying = [p for p in parameters if decay_norms or not p.name.endswith((".gamma", ".beta"))]
+    decaying = [p for p in parameters if decay_norms or not _is_norm(p)]
     names = {p.name for p in decaying}
     others = [p for p in parameters if p.name not in names]
     groups = [{"params": decaying, "weight_decay": weight_decay}, {"order_params": parameters}]
@@ -31,9 +38,8 @@ def sgd(
     weight_decay is added to the gradient times the weight: to that of every parameter (nnU-Net, 3e-5), or without
     `decay_norms` of all but the scale and shift of normalisations (NVIDIA, 1e-4).
     """
-    groups = _groups(parameters, weight_decay, decay_norms)
-    # nn.Momentum leaves Nesterov's term out on the CPU (MindSpore 2.10), without a word
-    return nn.SGD(groups, rates, momentum=momentum, dampening=0.0, weight_decay=0.0, nesterov=nesterov, loss_scale=1.0)
+    decays = [weight_decay if decay_norms or not _is_norm(p) else 0.0 for p in parameters]
+    return Sgd(parameters, rates, momentum, nesterov, decays)
 
 
 def adam(parameters: list, rates: list[float], *, weight_decay: float = 0.0, decay_norms: bool = True) -> nn.Optimizer:
@@ -45,6 +51,58 @@ def adam(parameters: list, rates: list[float], *, weight_decay: float = 0.0, dec
 def radam(parameters: list, rates: list[float], *, weight_decay: float = 0.0, decay_norms: bool = True) -> nn.Optimizer:
     """Rectified Adam (Liu et al. 2020), betas 0.9 and 0.999, eps 1e-8; weight decay as sgd's."""
     return RAdam(_groups(parameters, weight_decay, decay_norms), rates)
+
+
+_velocity = ops.MultitypeFuncGraph("velocity")
+
+
+@_velocity.register("Tensor", "Tensor", "Tensor")
+def _velocity_one(momentum, velocity, grad):
+    return ops.assign(velocity, momentum * velocity + grad)
+
+
+_descend = ops.MultitypeFuncGraph("descend")
+
+
+@_descend.register("Tensor", "Tensor", "Tensor")
+def _descend_one(rate, weight, direction):
+    return ops.assign_sub(weight, rate * direction)
+
+
+_add_scaled = ops.MultitypeFuncGraph("add_scaled")
+
+
+@_add_scaled.register("Tensor", "Tensor", "Tensor")
+def _add_scaled_one(factor, more, grad):
+    return grad + factor * more
+
+
+class Sgd(nn.Optimizer):
+    """See sgd; decays: the weight decay of every parameter. On the CPU one operator of this project's does the step.
+
+    nn.SGD keeps a third tensor of every weight's size, and nn.Momentum leaves Nesterov's term out on the CPU (MindSpore
+    2.10), without a word.
+    """
+
+    def __init__(self, parameters: list, rates: list[float], momentum: float, nesterov: bool, decays: list[float]):
+        super().__init__(rates, parameters, 0.0, 1.0)
+        self.accum = self.parameters.clone(prefix="accum", init="zeros")
+        self.operator, self.map = sgd_operator(self.parameters), ops.HyperMap()
+        self.numbers = Tensor([momentum, nesterov, *decays], ms.float32)
+        self.momentum, self.nesterov = Tensor(momentum, ms.float32), nesterov
+        self.decays = tuple(Tensor(decay, ms.float32) for decay in decays) if any(decays) else ()
+
+    def construct(self, gradients):
+        rate = self.get_lr()
+        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        if self.operator is not None:
+            return self.operator(rate, self.numbers, *self.parameters, *self.accum, *gradients)
+        if self.decays:
+            gradients = self.map(_add_scaled, self.decays, self.parameters, gradients)
+        directions = self.map(ops.partial(_velocity, self.momentum), self.accum, gradients)
+        if self.nesterov:
+            directions = self.map(ops.partial(_add_scaled, self.momentum), directions, gradients)
+        return self.map(ops.partial(_descend, rate), self.parameters, directions)
 
 
 _BETA1, _BETA2, _EPS = 0.9, 0.999, 1e-8

@@ -60,11 +60,11 @@ class PatchLoader:
         """Of the cases."""
         return [case.case for case in self.cases]
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of `epoch`, prepared ahead by the threads."""
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `first` on, prepared ahead by the threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
         wide = self.batch_size * self.num_ranks
-        steps = [order[i * wide : (i + 1) * wide] for i in range(self.num_batches)]
+        steps = [order[i * wide : (i + 1) * wide] for i in range(first, self.num_batches)]
         mine = ([(epoch, number) for number in step[self.rank :: self.num_ranks]] for step in steps)
         with closing(in_order(self._sample, mine, self.num_workers)) as batches:
             for step, samples in zip(steps, batches, strict=True):

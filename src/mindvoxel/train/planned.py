@@ -14,7 +14,8 @@ from mindvoxel.train.choices import OpenCase, learning_rates, optimizer_of, supe
 from mindvoxel.train.device import Device
 from mindvoxel.train.loop import State, Trainer
 from mindvoxel.train.pipeline import Batch
-from mindvoxel.train.step import LossScale, TrainStep, mixed_precision
+from mindvoxel.train.ranks import Ranks
+from mindvoxel.train.step import LossScale, TrainStep, mixed_precision, synchronise_batch_norm
 from mindvoxel.zoo import build_network
 
 
@@ -38,9 +39,9 @@ class StoredLoader:
         """Of the cases."""
         return list(self.source.cases)
 
-    def epoch(self, epoch: int) -> Iterator[Batch]:
-        """The batches of `epoch`."""
-        for patches in self.source.epoch(epoch):
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of `epoch` from number `first` on."""
+        for patches in self.source.epoch(epoch, first):
             yield Batch(patches.image, patches.label, None, patches.cases)
 
 
@@ -76,11 +77,13 @@ def build(
     seed_everything(train.seed)
     network = network_of_plan(recipe, plan, config)
     loader = StoredLoader(training_patches(recipe, config, cases, open_case, device, previous))
-    rates = learning_rates(recipe.optim, train.epochs, loader.num_batches)
+    rates = learning_rates(recipe.optim, train.epochs, loader.num_batches, device.num_ranks)
     optimizer = optimizer_of(recipe.optim, network, rates)
     mixed_precision(network, train.amp_level)
+    if train.sync_batch_norm:
+        synchronise_batch_norm(network, device.num_ranks)
     loss = supervised_loss(recipe, config, network, device.num_ranks)
     step = TrainStep(network, loss, optimizer, device.num_ranks, recipe.optim.clip_norm or None)
     state = State(scale=LossScale.of(train.amp_level, train.loss_scale))
-    trainer = Trainer(step, loader, rates, state, may_skip=train.amp_level != "O0")
+    trainer = Trainer(step, loader, rates, state, Ranks(device), may_skip=train.amp_level != "O0")
     return Parts(recipe, network, optimizer, trainer, loader.source.batch_size)

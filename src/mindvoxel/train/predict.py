@@ -6,16 +6,20 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn, ops
 
+from mindvoxel.train.watch import WATCH
+
 
 def logits_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     """predict(patch): (C, [D,] H, W) float32 -> logits (K, [D,] H, W) float32, with the network in evaluation mode for
     the length of the call."""
+    call = WATCH.watched(network, "the segmentation of a window")
 
     def predict(patch: np.ndarray) -> np.ndarray:
+        WATCH.leave_if_told()
         training = network.training
         network.set_train(False)
         try:
-            logits = network(ms.Tensor(np.ascontiguousarray(patch[None], np.float32)))
+            logits = call(ms.Tensor(np.ascontiguousarray(patch[None], np.float32)))
             return logits.asnumpy()[0].astype(np.float32, copy=False)
         finally:
             network.set_train(training)
@@ -39,13 +43,15 @@ def foreground_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]
     """predict(patch): (D, H, W) float32 -> foreground probability (D, H, W) float32, with the network in evaluation
     mode for the length of the call."""
     cell = _Foreground(network)
+    call = WATCH.watched(cell, "the segmentation of a window")
 
     def predict(patch: np.ndarray) -> np.ndarray:
+        WATCH.leave_if_told()
         training = network.training
         cell.set_train(False)
         try:
             image = ms.Tensor(np.ascontiguousarray(patch[None, None], np.float32))
-            return cell(image).asnumpy()[0]
+            return call(image).asnumpy()[0]
         finally:
             network.set_train(training)
 

@@ -64,6 +64,15 @@ def warmed_up(rates: list[float], steps: int, start: float = 0.0) -> list[float]
     return [rate * (start + (1 - start) * i / steps) if i < steps else rate for i, rate in enumerate(rates)]
 
 
+RANK_SCALES = {"none": lambda num_ranks: 1.0, "linear": float, "sqrt": math.sqrt}
+
+
+def scaled_rate(learning_rate: float, scaling: str, num_ranks: int) -> float:
+    """The learning rate for `num_ranks` times the batch: as it is (none), times their number (linear, Goyal et al.
+    2017) or times its root (sqrt, Krizhevsky 2014)."""
+    return learning_rate * RANK_SCALES[scaling](num_ranks)
+
+
 def rates_of(name: str, learning_rate: float, total_steps: int, **form) -> list[float]:
     """One rate a step of `none`, `poly`, `cosine` or `cosine_annealing`; `form` as their own arguments."""
     if name not in SCHEDULES:

@@ -6,7 +6,7 @@ import mindspore as ms
 from mindspore import amp, nn, ops
 
 from mindvoxel.nn.layout import lay_plain
-from mindvoxel.nn.norm import InstanceNorm
+from mindvoxel.nn.norm import BatchNorm, InstanceNorm
 from mindvoxel.ops.finite import all_finite_operator, global_norm_operator
 
 # After this many skipped steps in a row the loss scale is not at fault any more.
@@ -37,6 +37,15 @@ def mixed_precision(network: nn.Cell, level: str) -> None:
             cell.to_float(ms.float16)
         if level in ("O1", "O2") and isinstance(cell, _NORMS):
             cell.to_float(ms.float32)
+
+
+def synchronise_batch_norm(network: nn.Cell, num_ranks: int) -> None:
+    """Make batch normalisations take their statistics over the batches of all ranks, in place; alone they stay."""
+    if num_ranks > 1:
+        lay_plain(network)
+        for _, cell in network.cells_and_names():
+            if isinstance(cell, BatchNorm):
+                cell.synchronise(num_ranks)
 
 
 @dataclass
@@ -97,12 +106,13 @@ def _square_sum_one(grad):
 
 
 class TrainStep(nn.Cell):
-    """Forward, backward, all-reduce, and the optimiser where every gradient is finite.
+    """Forward, backward, all-reduce, and the optimiser where every gradient is finite on every rank.
 
     max_norm: longer gradients are scaled down to this norm over all parameters, after the reduction over ranks and
     without the loss scale, as torch.nn.utils.clip_grad_norm_ does; None: they are not.
     construct(image, label, noise, scale) -> (loss, finite): image (N, C, [D,] H, W), label (N, [D,] H, W), noise (N, K)
-    for dropout or None, scale the loss scale as a scalar tensor, or None for none; loss unscaled, finite a bool tensor.
+    for dropout or None, scale the loss scale as a scalar tensor, or None for none;
+    loss unscaled, the mean over the ranks, finite a bool tensor.
     """
 
     def __init__(
@@ -149,8 +159,6 @@ class TrainStep(nn.Cell):
         loss, grads = self.grad(image, label, noise, scale)
         if scale is not None:
             loss = loss / scale
-        if self.all_ranks is not None:
-            loss = self.all_ranks(loss) / self.num_ranks
         grads = self.reduce(grads)
         if scale is not None:
             grads = self.map(ops.partial(_unscale, scale), grads)
@@ -160,6 +168,10 @@ class TrainStep(nn.Cell):
             norm = self.global_norm(grads)
             finite = ops.isfinite(norm)
             grads = self.map(ops.partial(_shrink, ops.minimum(self.max_norm / (norm + 1e-6), 1.0)), grads)
+        if self.all_ranks is not None:
+            # some Ascend chips note an overflow beside the gradients, where the other ranks do not see it
+            loss, num_finite = self.all_ranks(ops.stack((loss.reshape(()), finite.astype(ms.float32).reshape(()))))
+            loss, finite = loss / self.num_ranks, num_finite > self.num_ranks - 0.5
         if finite:
             loss = ops.depend(loss, self.optimizer(grads))
         return loss, finite

@@ -102,16 +102,23 @@ class Scans:
 
 
 def score_scans(
-    scans: Scans, predictors: Sequence, eval_words: dict, folder: Path | None, what: str, run: Path | None = None
+    scans: Scans,
+    predictors: Sequence,
+    eval_words: dict,
+    folder: Path | None,
+    what: str,
+    ranks,
+    run: Path | None = None,
 ) -> list[dict]:
-    """Rows of metrics of all cases; the masks go to `folder` where there is one; run: see Scans.segment."""
-    rows = []
-    for name in progress(scans.names, what=what, unit="case"):
+    """Rows of metrics of all cases, each case by one of `ranks` (mindvoxel.train.ranks); the masks go to `folder`
+    where there is one; run: see Scans.segment."""
+    scored = []
+    for name in progress(ranks.share(scans.names), what=what, unit="case"):
         mask = scans.segment(name, predictors, eval_words["tta"], run)
         if folder is not None:
             write_volume(folder / scans.mask_name(name), mask)
-        rows += scans.score(name, mask, eval_words["nsd_tolerance_mm"])
-    return rows
+        scored.append(scans.score(name, mask, eval_words["nsd_tolerance_mm"]))
+    return [row for rows in ranks.join(scored) for row in rows]
 
 
 def mean_figures(rows: list[dict]) -> dict:

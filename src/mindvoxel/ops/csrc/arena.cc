@@ -1,5 +1,6 @@
 #include "arena.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -56,6 +57,7 @@ void *Arena::Take(std::size_t bytes) {
 }
 
 void Arena::AddBlock(std::size_t size) {
+  malloc_trim(0);  // what compiling a graph used and freed, tens of MB, goes back before the first step needs memory
   const std::size_t whole = RoundUp(size, kHugePage);
   auto *data = static_cast<char *>(std::aligned_alloc(kHugePage, whole));
   if (data == nullptr) throw std::bad_alloc();

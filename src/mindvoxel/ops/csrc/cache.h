@@ -15,7 +15,8 @@ using Key = std::vector<int64_t>;
 inline Key MakeKey(const Case &c) {
   Key key{c.transposed,  c.has_bias,
           c.src_blocked, c.dst_blocked,
-          static_cast<int64_t>(c.precision), static_cast<int64_t>(c.src.size())};
+          c.src_first,    static_cast<int64_t>(c.precision),
+          static_cast<int64_t>(c.src.size())};
   for (const Dims *dims : {&c.src, &c.weights, &c.dst, &c.window.strides, &c.window.pad_begin, &c.window.pad_end}) {
     key.insert(key.end(), dims->begin(), dims->end());
   }

@@ -16,6 +16,8 @@ struct Case {
   bool has_bias = false;
   bool src_blocked = false, dst_blocked = false;  // the caller's layout: BlockedDesc() or PlainDesc()
   Precision precision = Precision::kF32;
+  // Where src or dst is two blocked tensors that its channels are split over: those of the first; else 0.
+  int64_t src_first = 0, dst_first = 0;
   Dims src, weights, dst;
   Window window;
 };
@@ -27,21 +29,30 @@ inline Desc CallerDesc(const Dims &dims, bool blocked) {
 inline Desc SrcDesc(const Case &c) { return CallerDesc(c.src, c.src_blocked); }
 inline Desc DstDesc(const Case &c) { return CallerDesc(c.dst, c.dst_blocked); }
 
+// The numbers of a tensor: one tensor, or two that its channels are split over.
+template <class Float>
+struct Pieces {
+  Pieces(Float *whole = nullptr, Float *rest = nullptr) : first(whole), second(rest) {}
+  Float *first, *second;
+};
+using Source = Pieces<const float>;
+
 // dst = conv(src, weights) + bias; all tensors dense f32. `bias` is null without one.
 class Forward {
  public:
   virtual ~Forward() = default;
-  virtual void Run(const float *src, const float *weights, const float *bias, float *dst) = 0;
+  virtual void Run(Source src, const float *weights, const float *bias, float *dst) = 0;
 };
 
 // The gradients of a loss from diff_dst; only those that were asked for are computed.
 struct Gradients {
-  float *src = nullptr, *weights = nullptr, *bias = nullptr;
+  Pieces<float> src;
+  float *weights = nullptr, *bias = nullptr;
 };
 class Backward {
  public:
   virtual ~Backward() = default;
-  virtual void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) = 0;
+  virtual void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) = 0;
 };
 
 // The sums of a blocked tensor by channel.

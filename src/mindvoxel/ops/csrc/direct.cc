@@ -53,10 +53,10 @@ class DirectForward : public Forward {
         bias_(BiasDesc(c)),
         dst_(DstDesc(c), desc_.dst_desc()) {}
 
-  void Run(const float *src, const float *weights, const float *bias, float *dst) override {
+  void Run(Source src, const float *weights, const float *bias, float *dst) override {
     Arena::Scope scope;
     const memory room = dst_.Room(dst);
-    Args args{{DNNL_ARG_SRC, src_.Bring(src)}, {DNNL_ARG_WEIGHTS, weights_.Bring(weights)}, {DNNL_ARG_DST, room}};
+    Args args{{DNNL_ARG_SRC, src_.Bring(src.first)}, {DNNL_ARG_WEIGHTS, weights_.Bring(weights)}, {DNNL_ARG_DST, room}};
     if (bias != nullptr) args[DNNL_ARG_BIAS] = memory(bias_, Engine(), const_cast<float *>(bias));
     Execute(primitive_, desc_.scratchpad_desc(), args);
     dst_.Deliver(room, dst);
@@ -165,17 +165,17 @@ class DirectBackward : public Backward {
     if (weights) weights_.emplace(c);
   }
 
-  void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
+  void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) override {
     Arena::Scope scope;
     memory gradient;
     if (data_) {
       gradient = data_->diff_dst.Bring(diff_dst);
-      data_->Run(weights, gradient, out.src);
+      data_->Run(weights, gradient, out.src.first);
     }
     if (!weights_) return;
     const bool shared = data_ && data_->diff_dst.inner() == weights_->diff_dst.inner();
     if (!shared) gradient = weights_->diff_dst.Bring(diff_dst);
-    weights_->Run(src, gradient, out.weights, out.bias);
+    weights_->Run(src.first, gradient, out.weights, out.bias);
   }
 
  private:

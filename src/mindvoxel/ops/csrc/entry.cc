@@ -1,8 +1,8 @@
 // The functions that MindSpore calls (ops.Custom, func_type="aot") and those that Python sets the library up with.
 //
 // Every operator's last input is an int64 tensor that holds what shapes do not tell:
-//   [transposed, strides..., padding before..., padding after..., source blocked, result blocked], strides and padding
-// one number per space axis. A blocked tensor has its channels in groups of 16: (N, C/16, space..., 16), under the
+//   [transposed, strides..., padding before..., padding after..., source blocked, result blocked, source in two
+// tensors], strides and padding one number per space axis. A blocked tensor has its channels in groups of 16: (N, C/16, space..., 16), under the
 // shape (N, C, space...).
 
 #include <cstring>
@@ -21,11 +21,26 @@ Precision precision = Precision::kF32;
 Cache<Forward> forwards;
 Cache<Backward> backwards;
 
+// Which of the tensors is the last input: the only one of int64.
+int FindGeometry(const Tensors &t) {
+  const auto is = [&](int i, const char *type) { return std::strcmp(t.types[i], type) == 0; };
+  int found = 0;
+  while (found < t.count && !is(found, "int64")) found++;
+  Require(found > 1 && found < t.count, "the last input must be int64");
+  for (int i = 0; i < t.count; i++) Require(i == found || is(i, "float32"), "tensors must be float32");
+  return found;
+}
+
+// Whether the source is the first two inputs.
+bool IsJoined(const Tensors &t, int geometry) {
+  const int64_t *numbers = static_cast<const int64_t *>(t.data[geometry]);
+  return t.ranks[geometry] == 1 && numbers[t.shapes[geometry][0] - 1] != 0;
+}
+
 void ReadGeometry(const Tensors &t, int i, Case *c) {
   const std::size_t axes = c->src.size() - 2;
-  Require(std::strcmp(t.types[i], "int64") == 0, "the last input must be int64");
-  Require(t.ranks[i] == 1 && t.shapes[i][0] == static_cast<int64_t>(3 + 3 * axes),
-          "the last input must hold 3 + 3 numbers per space axis");
+  Require(t.ranks[i] == 1 && t.shapes[i][0] == static_cast<int64_t>(4 + 3 * axes),
+          "the last input must hold 4 + 3 numbers per space axis");
   const auto *numbers = static_cast<const int64_t *>(t.data[i]);
   c->transposed = numbers[0] != 0;
   c->window.strides.assign(numbers + 1, numbers + 1 + axes);
@@ -56,55 +71,65 @@ void Check(const Case &c) {
   }
 }
 
-Case ReadCase(const Tensors &t, int src, int weights, int dst, int geometry) {
-  for (int i = 0; i < t.count; i++) {
-    Require(i == geometry || std::strcmp(t.types[i], "float32") == 0, "tensors must be float32");
-  }
+// `weights`: which tensor they are; the source is those before.
+Case ReadCase(const Tensors &t, int weights, int dst, int geometry) {
   Case c;
-  c.src = t.Shape(src);
+  c.src = t.Shape(0);
   c.weights = t.Shape(weights);
   c.dst = t.Shape(dst);
   c.precision = precision;
   Require(c.src.size() >= 3 && c.weights.size() == c.src.size(), "tensors must have 3 to 5 axes");
   ReadGeometry(t, geometry, &c);
   if (c.transposed) std::swap(c.weights[0], c.weights[1]);
+  if (weights == 1) return c;
+  Dims rest = t.Shape(1);
+  Require(rest.size() == c.src.size() && c.src_blocked, "the two tensors of the source must be blocked, of one rank");
+  c.src_first = c.src[1];
+  c.src[1] += rest[1];
+  rest[1] = c.src[1];
+  Require(rest == c.src && c.src_first % 16 == 0 && c.src_first > 0, "the two tensors of the source do not fit");
   return c;
 }
 
-// x, weights, [bias], geometry -> y
+Source ReadSource(const Tensors &t, int weights) { return {t.In(0), weights == 2 ? t.In(1) : nullptr}; }
+
+// x, [its further channels], weights, [bias], geometry -> y
 void RunForward(const Tensors &t) {
-  Require(t.count == 4 || t.count == 5, "forward takes 3 or 4 inputs and gives 1 output");
-  const bool has_bias = t.count == 5;
-  const int y = t.count - 1;
-  Case c = ReadCase(t, 0, 1, y, y - 1);
+  const int geometry = FindGeometry(t), y = geometry + 1, weights = IsJoined(t, geometry) ? 2 : 1;
+  const bool has_bias = geometry == weights + 2;
+  Require(t.count == y + 1 && (has_bias || geometry == weights + 1), "forward has too many or too few inputs");
+  Case c = ReadCase(t, weights, y, geometry);
   c.has_bias = has_bias;
   Check(c);
-  Require(!has_bias || t.Shape(2) == Dims{c.dst[1]}, "the bias must hold one number a channel of the result");
+  Require(!has_bias || t.Shape(weights + 1) == Dims{c.dst[1]},
+          "the bias must hold one number a channel of the result");
   Forward &kernel = forwards.Find(MakeKey(c), [&] { return MakeForward(c); });
-  kernel.Run(t.In(0), t.In(1), has_bias ? t.In(2) : nullptr, t.Out(y));
+  kernel.Run(ReadSource(t, weights), t.In(weights), has_bias ? t.In(weights + 1) : nullptr, t.Out(y));
 }
 
-// x, weights, dy, geometry -> [dx], [dw, [db]]
-void RunBackward(const Tensors &t, bool data, bool weights) {
-  const int first = 4, num_outputs = t.count - first;
-  const int least = (data ? 1 : 0) + (weights ? 1 : 0);
-  Require(num_outputs == least || (weights && num_outputs == least + 1), "wrong number of outputs");
-  Case c = ReadCase(t, 0, 1, 2, 3);
-  c.has_bias = num_outputs > least;
+// x, [its further channels], weights, dy, geometry -> [dx, [that of its further channels]], [dw, [db]]
+void RunBackward(const Tensors &t, bool data, bool with_weights) {
+  const int geometry = FindGeometry(t), first = geometry + 1, weights = IsJoined(t, geometry) ? 2 : 1;
+  const int bias = first + (data ? weights : 0) + (with_weights ? 1 : 0);
+  Require(geometry == weights + 2 && (t.count == bias || (with_weights && t.count == bias + 1)),
+          "backward has too many or too few tensors");
+  Case c = ReadCase(t, weights, weights + 1, geometry);
+  c.has_bias = t.count > bias;
   Check(c);
   Gradients out;
-  int next = first;
-  if (data) out.src = t.Out(next++);
-  if (weights) out.weights = t.Out(next++);
-  if (c.has_bias) out.bias = t.Out(next);
-  Require(!data || t.Shape(first) == t.Shape(0), "the source's gradient must have its shape");
-  Require(!weights || t.Shape(first + (data ? 1 : 0)) == t.Shape(1), "the weights' gradient must have their shape");
-  Require(!c.has_bias || t.Shape(next) == Dims{c.dst[1]}, "the bias must hold one number a channel of the result");
+  for (int i = 0; data && i < weights; i++) {
+    Require(t.Shape(first + i) == t.Shape(i), "the source's gradient must have its shape");
+    (i == 0 ? out.src.first : out.src.second) = t.Out(first + i);
+  }
+  Require(!with_weights || t.Shape(bias - 1) == t.Shape(weights), "the weights' gradient must have their shape");
+  if (with_weights) out.weights = t.Out(bias - 1);
+  Require(!c.has_bias || t.Shape(bias) == Dims{c.dst[1]}, "the bias must hold one number a channel of the result");
+  if (c.has_bias) out.bias = t.Out(bias);
   Key key = MakeKey(c);
   key.push_back(data);
-  key.push_back(weights);
-  Backward &kernel = backwards.Find(key, [&] { return MakeBackward(c, data, weights); });
-  kernel.Run(t.In(0), t.In(1), t.In(2), out);
+  key.push_back(with_weights);
+  Backward &kernel = backwards.Find(key, [&] { return MakeBackward(c, data, with_weights); });
+  kernel.Run(ReadSource(t, weights), t.In(weights), t.In(weights + 1), out);
 }
 
 }  // namespace
@@ -137,7 +162,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
 }
 
 // Counted up when what the operators take or give changes (library.py).
-MINDVOXEL_API int mindvoxel_interface() { return 3; }
+MINDVOXEL_API int mindvoxel_interface() { return 4; }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process
 // (MindSpore brings its own) could otherwise answer in its place.

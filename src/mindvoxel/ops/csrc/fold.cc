@@ -116,7 +116,7 @@ class FoldedForward : public Forward {
   FoldedForward(const Case &c, const Fold &fold)
       : case_(c), fold_(fold), grid_(c, fold), inner_(MakeForward(fold.folded)) {}
 
-  void Run(const float *src, const float *weights, const float *bias, float *dst) override {
+  void Run(Source src, const float *weights, const float *bias, float *dst) override {
     Arena::Scope scope;
     float *many = TakeFloats(Product(fold_.folded.weights));
     std::fill_n(many, Product(fold_.folded.weights), 0.0F);
@@ -143,7 +143,7 @@ class FoldedWeights : public Backward {
   FoldedWeights(const Case &c, const Fold &fold)
       : case_(c), fold_(fold), grid_(c, fold), inner_(MakeBackward(fold.folded, false, true)) {}
 
-  void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
+  void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) override {
     Arena::Scope scope;
     float *gradient = TakeFloats(Product(fold_.folded.dst));
     std::fill_n(gradient, Product(fold_.folded.dst), 0.0F);  // tiles at the border reach beyond the image

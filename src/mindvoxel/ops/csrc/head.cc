@@ -51,10 +51,10 @@ class HeadForward : public Forward {
  public:
   explicit HeadForward(const Case &c) : parts_(c) {}
 
-  void Run(const float *src, const float *weights, const float *bias, float *dst) override {
+  void Run(Source src, const float *weights, const float *bias, float *dst) override {
 #pragma omp parallel for schedule(static) num_threads(NumThreads())
     for (int64_t p = 0; p < parts_.count(); p++) {
-      patches::HeadForward(parts_.Part(p), parts_.Lines(p, src).data(), weights, bias, dst + parts_.Classes(p));
+      patches::HeadForward(parts_.Part(p), parts_.Lines(p, src.first).data(), weights, bias, dst + parts_.Classes(p));
     }
   }
 
@@ -66,16 +66,18 @@ class HeadBackward : public Backward {
  public:
   explicit HeadBackward(const Case &c) : parts_(c) {}
 
-  void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
+  void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) override {
     const int64_t factors = parts_.classes() * parts_.channels(), sums = factors + parts_.classes() * kLanes;
     std::vector<float> all(parts_.count() * sums);
 #pragma omp parallel for schedule(static) num_threads(NumThreads())
     for (int64_t p = 0; p < parts_.count(); p++) {
       const float *gradient = diff_dst + parts_.Classes(p);
-      if (out.src != nullptr) patches::HeadData(parts_.Part(p), gradient, weights, parts_.Lines(p, out.src).data());
+      if (out.src.first != nullptr) {
+        patches::HeadData(parts_.Part(p), gradient, weights, parts_.Lines(p, out.src.first).data());
+      }
       if (out.weights == nullptr) continue;
       float *mine = &all[p * sums];
-      patches::HeadWeights(parts_.Part(p), parts_.Lines(p, src).data(), gradient, mine, mine + factors);
+      patches::HeadWeights(parts_.Part(p), parts_.Lines(p, src.first).data(), gradient, mine, mine + factors);
     }
     if (out.weights == nullptr) return;
     std::vector<double> total(sums);  // always added in the same order

@@ -156,8 +156,8 @@ class PatchwiseForward : public Forward {
  public:
   explicit PatchwiseForward(const Case &c) : transposed_(c.transposed), grid_(c) {}
 
-  void Run(const float *src, const float *weights, const float *bias, float *dst) override {
-    (transposed_ ? ToFine : ToCoarse)(grid_, src, weights, bias, dst);
+  void Run(Source src, const float *weights, const float *bias, float *dst) override {
+    (transposed_ ? ToFine : ToCoarse)(grid_, src.first, weights, bias, dst);
   }
 
  private:
@@ -169,10 +169,12 @@ class PatchwiseBackward : public Backward {
  public:
   explicit PatchwiseBackward(const Case &c) : transposed_(c.transposed), dst_(c.dst), grid_(c) {}
 
-  void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
-    if (out.src != nullptr) (transposed_ ? ToCoarse : ToFine)(grid_, diff_dst, weights, nullptr, out.src);
+  void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) override {
+    if (out.src.first != nullptr) {
+      (transposed_ ? ToCoarse : ToFine)(grid_, diff_dst, weights, nullptr, out.src.first);
+    }
     if (out.weights != nullptr) {
-      WeightsGradient(grid_, transposed_ ? src : diff_dst, transposed_ ? diff_dst : src, out.weights);
+      WeightsGradient(grid_, transposed_ ? src.first : diff_dst, transposed_ ? diff_dst : src.first, out.weights);
     }
     if (out.bias != nullptr) SumChannels(dst_, diff_dst, out.bias);
   }

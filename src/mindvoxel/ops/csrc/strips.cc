@@ -9,20 +9,29 @@ using winograd::kLanes;
 
 constexpr int kMostPoints = 64;  // 8 x 8
 
-// A row of a blocked tensor, or `outside`.
+// The block of 16 channels from `channel` on of an image, `first` of whose `channels` lie in the first tensor.
 template <class Float>
-Float *Row(Float *data, const int64_t (&size)[3], int64_t block, int64_t depth, int64_t height, Float *outside) {
-  if (depth < 0 || depth >= size[0] || height < 0 || height >= size[1]) return outside;
-  return data + ((block * size[0] + depth) * size[1] + height) * size[2] * kLanes;
+Float *Block(Pieces<Float> data, const int64_t (&size)[3], int64_t image, int64_t channel, int64_t first,
+             int64_t channels) {
+  const int64_t voxels = size[0] * size[1] * size[2];
+  if (channel < first) return data.first + (image * first + channel) * voxels;
+  return data.second + (image * (channels - first) + channel - first) * voxels;
 }
 
-// The depths x heights rows of one block of channels whose first is (depth, height).
+// A row of a block, or `outside`.
 template <class Float>
-void FindRows(Float *data, const int64_t (&size)[3], int64_t block, int64_t depth, int64_t height, int depths,
-              int heights, Float *outside, Float **rows) {
+Float *Row(Float *block, const int64_t (&size)[3], int64_t depth, int64_t height, Float *outside) {
+  if (depth < 0 || depth >= size[0] || height < 0 || height >= size[1]) return outside;
+  return block + (depth * size[1] + height) * size[2] * kLanes;
+}
+
+// The depths x heights rows of a block whose first is (depth, height).
+template <class Float>
+void FindRows(Float *block, const int64_t (&size)[3], int64_t depth, int64_t height, int depths, int heights,
+              Float *outside, Float **rows) {
   for (int d = 0; d < depths; d++) {
     for (int h = 0; h < heights; h++) {
-      rows[d * heights + h] = Row(data, size, block, depth + d, height + h, outside);
+      rows[d * heights + h] = Row(block, size, depth + d, height + h, outside);
     }
   }
 }
@@ -33,6 +42,7 @@ Shape::Shape(const Case &c) {
   const std::size_t rank = c.src.size();
   const bool has_depth = rank == 5;
   images = c.src[0], channels_in = c.src[1], channels_out = c.dst[1];
+  first_in = c.src_first > 0 ? c.src_first : channels_in, first_out = c.dst_first > 0 ? c.dst_first : channels_out;
   in[0] = out[0] = taps[0] = 1, pad[0] = 0;
   for (std::size_t axis = has_depth ? 0 : 1, i = 2; i < rank; axis++, i++) {
     in[axis] = c.src[i], out[axis] = c.dst[i], taps[axis] = c.weights[i], pad[axis] = c.window.pad_begin[i - 2];
@@ -58,14 +68,15 @@ Strips::Place Strips::Locate(int64_t strip) const {
           strip % strips_height_ * variant_.outputs_height};
 }
 
-void Strips::Source(const float *src, const float *zeros, int64_t g, float *points) const {
+void Strips::Source(mindvoxel::Source src, const float *zeros, int64_t g, float *points) const {
   const float *rows[kMostPoints];
   const int64_t columns = std::min(shape_.in[2], padded_width() - shape_.pad[2]);
   for (int64_t s = 0; s < InGroup(g); s++) {
     const Place at = Locate(g * group_ + s);
     for (int64_t c = 0; c < shape_.channels_in; c += kLanes) {
-      FindRows(src, shape_.in, (at.image * shape_.channels_in + c) / kLanes, at.depth - shape_.pad[0],
-               at.height - shape_.pad[1], variant_.points_depth(), variant_.points_height(), zeros, rows);
+      const float *block = Block(src, shape_.in, at.image, c, shape_.first_in, shape_.channels_in);
+      FindRows(block, shape_.in, at.depth - shape_.pad[0], at.height - shape_.pad[1], variant_.points_depth(),
+               variant_.points_height(), zeros, rows);
       float *to = points + (s * padded_width() + shape_.pad[2]) * shape_.channels_in + c;
       variant_.input(rows, kLanes, columns, to, source_stride(), shape_.channels_in);
     }
@@ -77,21 +88,22 @@ void Strips::Gradient(const float *diff_dst, const float *zeros, int64_t g, floa
   for (int64_t s = 0; s < InGroup(g); s++) {
     const Place at = Locate(g * group_ + s);
     for (int64_t c = 0; c < shape_.channels_out; c += kLanes) {
-      FindRows(diff_dst, shape_.out, (at.image * shape_.channels_out + c) / kLanes, at.depth, at.height,
-               variant_.outputs_depth, variant_.outputs_height, zeros, rows);
+      const float *block = Block<const float>(diff_dst, shape_.out, at.image, c, shape_.channels_out, shape_.channels_out);
+      FindRows(block, shape_.out, at.depth, at.height, variant_.outputs_depth, variant_.outputs_height, zeros, rows);
       variant_.gradient(rows, kLanes, shape_.out[2], points + s * shape_.out[2] * shape_.channels_out + c,
                         result_stride(), shape_.channels_out);
     }
   }
 }
 
-void Strips::Result(const float *points, const float *bias, int64_t g, float *dst) const {
+void Strips::Result(const float *points, const float *bias, int64_t g, Pieces<float> dst) const {
   float *rows[kMostPoints];
   for (int64_t s = 0; s < InGroup(g); s++) {
     const Place at = Locate(g * group_ + s);
     for (int64_t c = 0; c < shape_.channels_out; c += kLanes) {
-      FindRows<float>(dst, shape_.out, (at.image * shape_.channels_out + c) / kLanes, at.depth, at.height,
-                      variant_.outputs_depth, variant_.outputs_height, nullptr, rows);
+      float *block = Block(dst, shape_.out, at.image, c, shape_.first_out, shape_.channels_out);
+      FindRows<float>(block, shape_.out, at.depth, at.height, variant_.outputs_depth, variant_.outputs_height, nullptr,
+                      rows);
       variant_.output(points + s * shape_.out[2] * shape_.channels_out + c, result_stride(), shape_.channels_out,
                       shape_.out[2], rows, kLanes, bias == nullptr ? nullptr : bias + c);
     }

@@ -13,6 +13,7 @@ struct Shape {
   explicit Shape(const Case &c);
 
   int64_t images, channels_in, channels_out;
+  int64_t first_in, first_out;  // channels of the first of the tensors that source or result is split over
   int64_t in[3], out[3], taps[3], pad[3];
   int64_t step;  // stride along the width; along the other axes it is 1
 };
@@ -37,11 +38,11 @@ class Strips {
 
   // B^T of the group's source rows; rows outside are read from `zeros`. `points` must be zero at first: columns of
   // padding are never written.
-  void Source(const float *src, const float *zeros, int64_t g, float *points) const;
+  void Source(mindvoxel::Source src, const float *zeros, int64_t g, float *points) const;
   // A of the group's rows of the result's gradient.
   void Gradient(const float *diff_dst, const float *zeros, int64_t g, float *points) const;
   // A^T of the group's products, plus bias.
-  void Result(const float *points, const float *bias, int64_t g, float *dst) const;
+  void Result(const float *points, const float *bias, int64_t g, Pieces<float> dst) const;
 
   // G of all weights, given (k..., I, O) -> (points, blocks of O, taps along the width, I, block). `flip` turns the
   // taps around along every axis. To be called by every thread of a parallel region, as the next.

@@ -29,20 +29,22 @@ class Trial {
   double best() const { return best_; }
 
  private:
-  static constexpr std::size_t kVoxels = 32 * 24 * 24 * 24, kTaps = 32 * 32 * 27;
+  static constexpr std::size_t kSource = 32 * 24 * 24 * 24, kResult = 64 * 12 * 12 * 12, kTaps = 64 * 32 * 27;
 
   static Case Layer(Precision precision) {
     Case c;
     c.precision = precision;
-    c.src = c.dst = {1, 32, 24, 24, 24};
-    c.weights = {32, 32, 3, 3, 3};
-    c.window = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    c.src = {1, 32, 24, 24, 24};
+    c.dst = {1, 64, 12, 12, 12};
+    c.weights = {64, 32, 3, 3, 3};
+    c.window = {{2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    c.src_blocked = c.dst_blocked = true;
     return c;
   }
 
   decltype(MakeForward(Case())) forward_;
   decltype(MakeBackward(Case(), true, true)) backward_;
-  std::vector<float> x_ = std::vector<float>(kVoxels, 0.5F), y_ = std::vector<float>(kVoxels), dx_ = y_;
+  std::vector<float> x_ = std::vector<float>(kSource, 0.5F), y_ = std::vector<float>(kResult), dx_ = x_;
   std::vector<float> w_ = std::vector<float>(kTaps, 0.25F), dw_ = std::vector<float>(kTaps);
   double best_ = 1e9;
 };

@@ -30,6 +30,7 @@ Case GradientCase(const Case &c) {
   back.has_bias = false;
   std::swap(back.weights[0], back.weights[1]);
   std::swap(back.src_blocked, back.dst_blocked);
+  std::swap(back.src_first, back.dst_first);
   for (std::size_t i = 0; i + 2 < c.src.size(); i++) {
     back.window.pad_begin[i] = c.weights[i + 2] - 1 - c.window.pad_begin[i];
     back.window.pad_end[i] = c.weights[i + 2] - 1 - c.window.pad_end[i];
@@ -52,6 +53,9 @@ Desc TapsFirstDesc(const Dims &dims, bool outputs_fast) {
 
 float *Floats(const memory &m) { return static_cast<float *>(m.get_data_handle()); }
 
+// Two tensors are blocked already.
+Source Blocked(const Input &port, Source src) { return src.second != nullptr ? src : Floats(port.Bring(src.first)); }
+
 class WinogradForward : public Forward {
  public:
   // `flip`: the weights come as those of the convolution whose data gradient this is.
@@ -62,23 +66,25 @@ class WinogradForward : public Forward {
     weights_ = Input(PlainDesc(dims, Type::f32), TapsFirstDesc(dims, !flip));
   }
 
-  void Run(const float *src, const float *weights, const float *bias, float *dst) override {
+  void Run(Source src, const float *weights, const float *bias, float *dst) override {
     Arena::Scope scope;
-    RunBlocked(Floats(src_.Bring(src)), weights, bias, dst);
+    RunBlocked(Blocked(src_, src), weights, bias, dst);
   }
 
   // The same with a source that is blocked already.
-  void RunBlocked(const float *src, const float *weights, const float *bias, float *dst) {
+  void RunBlocked(Source src, const float *weights, const float *bias, Pieces<float> dst) {
     Arena::Scope scope;
-    const memory room = dst_.Room(dst);
-    Compute(src, Floats(weights_.Bring(weights)), bias, Floats(room));
-    dst_.Deliver(room, dst);
+    const float *taps_first = Floats(weights_.Bring(weights));
+    if (dst.second != nullptr) return Compute(src, taps_first, bias, dst);
+    const memory room = dst_.Room(dst.first);
+    Compute(src, taps_first, bias, Floats(room));
+    dst_.Deliver(room, dst.first);
   }
 
  private:
   static Output DstPort(const Case &c) { return {DstDesc(c), BlockedDesc(c.dst, Type::f32)}; }
 
-  void Compute(const float *src, const float *weights, const float *bias, float *dst) {
+  void Compute(Source src, const float *weights, const float *bias, Pieces<float> dst) {
     const Shape &s = strips_.shape();
     const int64_t points = strips_.points(), row = s.in[2] * kLanes;
     const int64_t source = points * strips_.source_stride(), result = points * strips_.result_stride();
@@ -124,17 +130,17 @@ class WinogradWeights {
         diff_weights_(PlainDesc(c.weights, Type::f32), TapsFirstDesc(c.weights, true)) {}
 
   // `diff_dst` is blocked.
-  void Run(const float *src, const float *diff_dst, const Gradients &out) {
+  void Run(Source src, const float *diff_dst, const Gradients &out) {
     Arena::Scope scope;
-    const memory blocked = src_.Bring(src);
+    const Source blocked = Blocked(src_, src);
     const memory room = diff_weights_.Room(out.weights);
-    Compute(Floats(blocked), diff_dst, Floats(room));
+    Compute(blocked, diff_dst, Floats(room));
     diff_weights_.Deliver(room, out.weights);
     if (out.bias != nullptr) SumChannels(dst_, diff_dst, out.bias);
   }
 
  private:
-  void Compute(const float *src, const float *diff_dst, float *diff_weights) {
+  void Compute(Source src, const float *diff_dst, float *diff_weights) {
     const Shape &s = strips_.shape();
     const int64_t points = strips_.points(), row = std::max(s.in[2], s.out[2]) * kLanes;
     const int64_t source = points * strips_.source_stride(), result = points * strips_.result_stride();
@@ -185,7 +191,7 @@ class WinogradBackward : public Backward {
     if (weights) weights_.emplace(c, variant);
   }
 
-  void Run(const float *src, const float *weights, const float *diff_dst, const Gradients &out) override {
+  void Run(Source src, const float *weights, const float *diff_dst, const Gradients &out) override {
     Arena::Scope scope;
     const memory gradient = diff_dst_.Bring(diff_dst);
     if (data_) data_->RunBlocked(Floats(gradient), weights, nullptr, out.src);
