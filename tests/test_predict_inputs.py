@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mindvoxel.cli.inputs import check_headers, find_cases, mask_paths
+from mindvoxel.cli.made import RECORD, record_masks
 from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, write_volume
 
@@ -81,3 +82,58 @@ def test_masks_are_of_the_image_s_type_or_the_file_that_is_named(tmp_path):
     assert mask_paths(cases[:1], tmp_path / "mask.nrrd") == {"a": tmp_path / "mask.nrrd"}
     with pytest.raises(InputError, match="is a file, and there are 3 cases"):
         mask_paths(cases, tmp_path / "mask.nrrd")
+    for name in ("MASK.NII.GZ", "mask.mhd", "mask.png"):
+        with pytest.raises(InputError, match="masks are written as one of .mha, .nii.gz"):
+            mask_paths(cases[:1], tmp_path / name)
+
+
+def test_no_mask_takes_the_place_of_a_scan(tmp_path):
+    scans = touch(tmp_path / "in", "a.nii.gz")
+    (tmp_path / "link").symlink_to(scans)
+    cases = find_cases([scans], 1)
+    for folder in (scans, tmp_path / "link", tmp_path / "in" / ".." / "in"):
+        with pytest.raises(InputError, match="holds the scans"):
+            mask_paths(cases, folder)
+    with pytest.raises(InputError, match="is the scan itself"):
+        mask_paths(cases, tmp_path / "link" / "a.nii.gz")
+    assert mask_paths(cases, scans / "mask.nii.gz") == {"a": scans / "mask.nii.gz"}
+
+
+@pytest.mark.parametrize("mask", ["p.nii.gz", "q_seg.nii.gz", "q_Label.nrrd"])
+def test_masks_among_the_scans_are_not_segmented(tmp_path, mask):
+    touch(tmp_path, "p_0000.nii.gz", "q.nii.gz", mask)
+    with pytest.raises(InputError, match=f"{mask} seems to be the mask of [pq]"):
+        find_cases([tmp_path], 1)
+    (tmp_path / mask).unlink()
+    touch(tmp_path, "r_seg.nii.gz")  # beside no r
+    assert list(found(tmp_path, 1)) == ["p_0000", "q", "r_seg"]
+
+
+def test_more_files_than_channels_are_several_cases(tmp_path):
+    paths = [touch(tmp_path, f"{name}.nii.gz") / f"{name}.nii.gz" for name in "abc"]
+    with pytest.raises(InputError, match="names 3 files, a case has 2 channels; name a folder of cases"):
+        find_cases(paths, 2)
+
+
+def test_masks_stay_where_the_same_command_made_them_of_the_same_images(tmp_path):
+    cases, how = find_cases([touch(tmp_path / "in", "a.nii.gz", "b.nii.gz")], 1), {"tta": "none", "folds": None}
+    masks = mask_paths(cases, touch(tmp_path / "out"))
+
+    def record(how=how, cases=cases, overwrite=False):
+        record_masks(tmp_path / "out", how, cases, masks if len(cases) > 1 else {"a": masks["a"]}, overwrite)
+
+    masks["a"].touch()  # somebody's label
+    with pytest.raises(InputError, match="a.nii.gz: is there already, and no mask that this command made of .*in/a"):
+        record()
+    assert not (tmp_path / "out" / RECORD).exists()
+    record(overwrite=True)
+    masks["b"].touch()
+    record()
+    others = find_cases([touch(tmp_path / "ward 2", "a.nii.gz")], 1)  # another patient of the same name
+    with pytest.raises(InputError, match="no mask that this command made of .*ward 2/a"):
+        record(cases=others)
+    with pytest.raises(InputError, match="were made with folds None, not .1."):
+        record(how | {"folds": [1]})
+    record(how | {"folds": [1]}, cases=others, overwrite=True)
+    with pytest.raises(InputError, match="b.nii.gz: is there already"):  # it was made with all folds
+        record(how | {"folds": [1]}, cases=cases[1:] + others)

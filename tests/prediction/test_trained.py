@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from mindvoxel.data.previous import scores_in
 from mindvoxel.errors import InputError
 from mindvoxel.prediction.trained import find_trained
 
@@ -73,6 +74,39 @@ def test_folders_that_mean_nothing_say_what_to_do(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "no run in it" in refused(tmp_path / "empty")
     assert "no such folder" in refused(tmp_path / "none")
+
+
+def test_a_name_that_only_begins_like_a_fold_is_none(tmp_path):
+    for name in ("fold_1b", "fold_old"):
+        a_run(tmp_path / name, configuration="deep")
+    assert "no run in it; a folder with recipe.json is needed" in refused(tmp_path)
+    a_run(tmp_path / "fold_2", configuration="deep")
+    assert find_trained(tmp_path).checkpoints["deep"] == (tmp_path / "fold_2" / "last.ckpt",)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"folds": []}, {"folds": ["0"]}, {"configurations": []}, {"postprocessing": [1, 2]}], ids=str
+)
+def test_a_best_json_that_says_nothing_is_to_be_written_again(tmp_path, wrong):
+    assert "run mindvoxel results again" in refused(a_cross_validation(tmp_path, **wrong))
+
+
+def test_a_run_that_scores_otherwise_than_when_it_was_chosen_is_told(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr("mindvoxel.log.LOGGER.warning", lambda text, *words: said.append(text % words))
+    root = a_cross_validation(tmp_path)
+    for fold in (0, 1):
+        (root / "deep" / f"fold_{fold}" / "validation").mkdir()
+        (root / "deep" / f"fold_{fold}" / "validation" / "metrics.csv").write_text("0.8")
+    best = json.loads((root / "best.json").read_text())
+    (root / "best.json").write_text(json.dumps(best | {"scores": {"deep": scores_in(root / "deep"), "flat": {}}}))
+    find_trained(root)
+    assert said == []
+    (root / "deep" / "fold_0" / "validation" / "metrics.csv").write_text("0.9")
+    (root / "deep" / "fold_1" / "validation" / "metrics.csv").unlink()  # a copy without its scores
+    find_trained(root)
+    assert len(said) == 1
+    assert f"{root / 'deep' / 'fold_0'}: was trained or validated anew after best.json" in said[0]
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path):

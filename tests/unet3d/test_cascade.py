@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -18,17 +19,26 @@ from mindvoxel.prediction.trained import find_trained
 from mindvoxel.train.volumes import Scans
 from mindvoxel.volume import read_volume
 
+from ..conftest import ROOT
 from .test_run import CPU, TINY, figures, parameters, refused, run
 
 LOW, FULL = "3d_lowres", "3d_cascade_fullres"
+PAGE = (ROOT / "docs" / "en" / "cascade.md").read_text()
+
+
+def words_of_page(what: str, **places) -> list[str]:
+    """The words after `python X.py` in the page's command that holds `what`, DATA, OUT, … replaced; fold 0."""
+    (line,) = [line for line in PAGE.split("```")[1].splitlines() if what in line]
+    words = shlex.split(line.replace("$fold", "0"))[2:]
+    return [re.sub("|".join(places), lambda found: str(places[found[0]]), word) for word in words]
 
 
 @pytest.fixture(scope="module")
 def first(staged, tmp_path_factory) -> Path:
     """OUT/3d_lowres/fold_0, trained."""
-    folder = tmp_path_factory.mktemp("cascade") / LOW / "fold_0"
-    run(*TINY, "--epochs", 1, "--data_path", staged, "--configuration", LOW, "--output_path", folder)
-    return folder
+    out = tmp_path_factory.mktemp("cascade")
+    run(*words_of_page("--configuration 3d_lowres", DATA=staged, OUT=out), *TINY, "--epochs", 1)
+    return out / LOW / "fold_0"
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +59,9 @@ def stages(staged, first) -> Path:
 @pytest.fixture(scope="module")
 def second(staged, stages) -> Path:
     """OUT/3d_cascade_fullres/fold_0, trained; it finds the first stage by its own place."""
-    folder = stages / FULL / "fold_0"
-    words = ["--data_path", staged, "--configuration", FULL, "--output_path", folder]
-    run(*TINY, "--val_interval", 1, "--keep_interval", 2, *words)
-    return folder
+    words = words_of_page("--configuration 3d_cascade", DATA=staged, OUT=stages)
+    run(*words, *TINY, "--val_interval", 1, "--keep_interval", 2)
+    return stages / FULL / "fold_0"
 
 
 def test_the_first_stage_leaves_its_validation_cases_on_the_second_s_grid(staged, first):
@@ -96,7 +105,7 @@ def test_it_goes_on_as_if_undisturbed_wherever_it_lies(second, tmp_path):
 
 
 def test_evaluation_and_export_know_the_previous_stage(second, stages, staged, tmp_path, capfd):
-    words = ["--ckpt_path", str(second / "last.ckpt"), "--output_path"]
+    words = [*words_of_page("eval.py", OUT=stages), "--output_path"]
     shutil.move(staged, f"{staged}-moved")  # and its scans are preprocessed anew
     try:
         assert evaluate.main([*CPU, *words, str(tmp_path / "eval")]) == 0
@@ -162,14 +171,15 @@ def test_a_first_stage_of_another_plan_and_flags_out_of_place_are_refused(staged
     assert "--previous_path has no place: 3d_fullres has no previous stage" in refused(capfd, *words, "--dim", 3)
 
 
-def test_new_scans_go_through_both_stages(second, source, staged, tmp_path, capfd):
+def test_new_scans_go_through_both_stages(second, stages, source, staged, tmp_path, capfd):
     """The validation cases of fold 0 as new scans: the networks of that fold alone give the masks of validation."""
     held_out = open_stored(staged).fold(0).val
     (tmp_path / "scans").mkdir()
     for case in held_out:
         (tmp_path / "scans" / f"{case}.nii.gz").symlink_to(source / "imagesTr" / f"{case}.nii.gz")
-    words = ["--model_dir", second, "--input", tmp_path / "scans", "--output", tmp_path / "masks"]
-    assert predict.main([*CPU[2:], *map(str, words)]) == 0
+    places = {"OUT": stages, "SCANS": tmp_path / "scans", "MASKS": tmp_path / "masks"}
+    words = words_of_page("predict.py", **places)
+    assert predict.main([*CPU[2:], *words, "--folds", "0"]) == 0
     assert "networks 1 of 3d_lowres, 1 of 3d_cascade_fullres" in capfd.readouterr().out
     for case in held_out:
         ours, theirs = (
@@ -206,10 +216,20 @@ def test_the_first_stage_of_new_scans_is_found_or_told(second, stages, staged, t
         find_trained(beside / FULL)
 
 
-def test_both_stages_are_compared_and_averaged(second, stages):
+def test_both_stages_are_compared_and_averaged(second, stages, capfd):
     """The classes that the second one reads come from the first one's run of the same fold."""
     words = ["--configurations", f"{FULL},{LOW}", "--folds", "0", "--device_target", "CPU", "--workers", "0"]
     assert results.main([str(stages), *words]) == 0
+    assert "learned from other predictions" not in capfd.readouterr().out
+    scores = json.loads((second / "recipe.json").read_text())["previous_scores"]
+    assert list(scores) == ["fold_0"]  # the others are made up, and have none
+    metrics = stages / LOW / "fold_0" / "validation" / "metrics.csv"
+    kept = metrics.read_bytes()
+    metrics.write_bytes(kept + b"\n")  # trained anew
+    assert results.main([str(stages), *words]) == 0
+    said = capfd.readouterr().out
+    assert f"{second}: learned from other predictions than those that {stages / LOW} holds now; remove" in said
+    metrics.write_bytes(kept)
     best = json.loads((stages / "best.json").read_text())
     assert list(best["dice"]) == [LOW, FULL, f"{LOW}+{FULL}"]
     masks = sorted((stages / f"{LOW}+{FULL}" / "fold_0" / "validation").glob("*.nii.gz"))

@@ -3,6 +3,7 @@
 A stand-in takes the place of train.py: it leaves a made-up run, fails, or waits, as files beside it say.
 """
 
+import fcntl
 import json
 import os
 import shutil
@@ -127,6 +128,19 @@ def test_a_run_that_fails_is_named_and_the_others_finish(data, made, tmp_path, c
     assert (out / "best.json").is_file()
 
 
+def test_a_run_that_another_command_trains_is_left_to_it(data, made, tmp_path, capfd):
+    out = tmp_path / "out"
+    (out / "2d" / "fold_1").mkdir(parents=True)
+    more = ["--configurations", "2d", "--folds", "0,1"]
+    with (out / "2d" / "fold_1" / "screen.log").open("ab") as log:  # as its process holds it
+        fcntl.flock(log, fcntl.LOCK_EX)
+        said = refused(capfd, 1, data, out, *more)
+    assert "1 of 2 runs failed (2d, fold 1: another process trains it" in said
+    assert begun(made) == ["2d-0"]
+    assert cross_validate.main(words(data, out, *more)) == 0
+    assert begun(made) == ["2d-1"]
+
+
 def test_the_command_of_a_run_is_one_that_train_takes(data, made, tmp_path):
     from mindvoxel.cli import train
 
@@ -212,6 +226,8 @@ def test_no_process_is_left_when_it_is_ended(number, status, data, made, tmp_pat
     while not all(path.is_file() and path.read_text() for path in pids):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.02)
+    with (tmp_path / "out" / "2d" / "fold_0" / "screen.log").open("ab") as log, pytest.raises(BlockingIOError):
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the run's own
     process.send_signal(number)
     assert process.wait(30) == status
     for path in pids:

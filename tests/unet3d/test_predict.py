@@ -1,12 +1,15 @@
 """New scans through the real command, and through Python: one run, its folds, a whole cross-validation."""
 
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 import mindvoxel
 from mindvoxel.cli import predict, train
@@ -36,7 +39,6 @@ def trained(data, tmp_path_factory) -> Path:
 
 def disturbed_copy(run: Path, other: Path) -> None:
     import mindspore as ms
-    from mindspore import nn
 
     from mindvoxel.train import checkpoint
 
@@ -44,13 +46,23 @@ def disturbed_copy(run: Path, other: Path) -> None:
     record = json.loads((other / "recipe.json").read_text())
     (other / "recipe.json").write_text(json.dumps(record | {"fold": 1}))
     meta, values = checkpoint.load(run / "last.ckpt")
-    rng, cell = np.random.default_rng(5), nn.Cell()
-    for name, value in values.items():
+    rng = np.random.default_rng(5)
+    for value in values.values():
         noise = 0.3 * rng.standard_normal(value.shape) * (value.asnumpy().ndim > 1)
         value.set_data(ms.Tensor((value.asnumpy() + noise).astype(value.asnumpy().dtype)))
+    write_again(other / "last.ckpt", meta, values)
+
+
+def write_again(path: Path, meta: dict, values: dict) -> None:
+    from mindspore import nn
+
+    from mindvoxel.train import checkpoint
+
+    cell = nn.Cell()
+    for name, value in values.items():
         cell.insert_param_to_cell(name.replace(".", "_"), value)
         value.name = name
-    checkpoint.save(other / "last.ckpt", cell, meta)
+    checkpoint.save(path, cell, meta)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +119,42 @@ def test_what_is_there_stays_unless_it_was_made_otherwise(trained, held_out, tmp
     assert read_volume(tmp_path / "masks" / first.name).shape
 
 
+def test_sigterm_ends_it_as_ctrl_c_does_and_it_goes_on(trained, held_out, tmp_path, capfd, monkeypatch):
+    words = ["--model_dir", trained / "3d_fullres" / "fold_0", "--input", held_out, "--output", tmp_path]
+    segment, asked, before = mindvoxel.Predictor.segment, [], signal.getsignal(signal.SIGTERM)
+
+    def interrupted(self, *rest):
+        asked.append(1)
+        if len(asked) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return segment(self, *rest)
+
+    monkeypatch.setattr(mindvoxel.Predictor, "segment", interrupted)
+    assert run(*words) == 130
+    assert capfd.readouterr().err.splitlines()[-1] == "error: interrupted"
+    assert signal.getsignal(signal.SIGTERM) == before
+    first, second = sorted(path.name for path in held_out.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [first, "predict.json"]
+    assert run(*words) == 0
+    assert "1 of 2 masks are there and stay" in capfd.readouterr().out
+    assert (tmp_path / second).is_file()
+
+
+def test_probabilities_that_lack_are_made_and_a_file_that_is_there_is_not_taken_for_the_mask(
+    trained, held_out, tmp_path, capfd
+):
+    path = sorted(held_out.iterdir())[0]
+    words = ["--model_dir", trained / "3d_fullres" / "fold_0", "--input", path, "--output"]
+    assert run(*words, tmp_path / "masks") == 0
+    assert run(*words, tmp_path / "masks", "--save_probabilities") == 0
+    assert "1 of 1 cases in" in capfd.readouterr().out
+    assert len(list((tmp_path / "masks" / "probabilities").iterdir())) == 3
+    assert run(*words, tmp_path / "masks", "--save_probabilities") == 0
+    assert "1 of 1 masks are there and stay" in capfd.readouterr().out
+    (tmp_path / "mask.nii.gz").touch()
+    assert "mask.nii.gz: is there already; name another --output" in refused(capfd, *words, tmp_path / "mask.nii.gz")
+
+
 def test_a_case_that_fails_leaves_the_others_and_ends_with_its_name(trained, held_out, tmp_path, capfd):
     images = tmp_path / "images"
     shutil.copytree(held_out, images)
@@ -134,7 +182,7 @@ def test_bad_input_is_told_before_any_network_is_loaded(trained, held_out, tmp_p
         capfd, *words, "--input", held_out, "--precision", "bf16", "--device_target", "Ascend"
     )
     assert "--input and --output are needed" in refused(capfd, "--model_dir", fold)
-    assert "different numbers as 0,1,2" in refused(capfd, *words, "--folds", "0,0")
+    assert "each once, got '0,0'" in refused(capfd, *words, "--folds", "0,0")
     assert not (tmp_path / "masks").exists()
     monkeypatch.undo()
     assert predict.main(["--model_dir", str(fold), "--input", str(held_out), "--output", "x"], model="vnet") == 2
@@ -152,6 +200,23 @@ def test_channel_files_of_one_case_are_the_4_d_file(trained, held_out, tmp_path)
     assert run(*words, "--input", path, "--output", tmp_path / "mask.nii.gz") == 0
     apart, together = read_volume(tmp_path / "out" / "p.nrrd"), read_volume(tmp_path / "mask.nii.gz")
     assert np.array_equal(apart.voxels, together.voxels)
+
+
+def test_pictures_are_one_slice_of_the_spacing_that_is_given(trained, tmp_path, capfd):
+    rng, folder = np.random.default_rng(2), tmp_path / "in"
+    folder.mkdir()
+    for number in range(4):
+        pixels = rng.integers(0, 255, (23, 17), np.uint8)
+        sitk.WriteImage(sitk.GetImageFromArray(pixels), str(folder / f"p.v2 b_{number:04d}.png"))
+    words = ["--model_dir", trained / "2d" / "fold_0", "--input", folder, "--output", tmp_path / "out"]
+    assert "p.v2 b_0000.png: knows no spacing; give the spacing_mm" in refused(capfd, *words)
+    assert "three spacings above 0 in mm" in refused(capfd, *words, "--spacing_mm", "1,1")
+    assert run(*words, "--spacing_mm", "4,0.9,1.1") == 0
+    mask = read_volume(tmp_path / "out" / "p.v2 b.nii.gz")
+    assert mask.shape == (1, 23, 17) and np.allclose(mask.spacing_mm, (4, 0.9, 1.1))
+    assert "were made with spacing_mm [4.0, 0.9, 1.1], not [4.0, 1.0, 1.0]" in refused(
+        capfd, *words, "--spacing_mm", "4,1,1"
+    )
 
 
 def test_a_cross_validation_averages_all_then_keeps_the_largest(trained, held_out, tmp_path, capfd):
@@ -199,15 +264,57 @@ def test_an_array_and_its_spacing_are_enough(trained, held_out):
     assert np.array_equal(scan.voxels, before)
     assert np.array_equal(labels, read_volume(fold / "validation" / path.name).voxels)
     assert np.array_equal(labels, mindvoxel.predict(scan.voxels, scan.spacing_mm, fold, device_target="CPU"))
+    wide = np.zeros((*scan.voxels.shape[:3], 2 * scan.shape[2]))
+    wide[..., ::2] = scan.voxels
+    for same in (np.asfortranarray(scan.voxels), wide[..., ::2], scan.voxels.astype(">f4"), scan.voxels.tolist()):
+        assert np.array_equal(labels, predictor.predict(same, list(scan.spacing_mm)))
     for wrong, what in (
         (scan.voxels[0, 0], "D, H, W"),
         (scan.voxels[:2], "2 channels in its images, the plan has 4"),
         (np.full((4, 5, 6, 7), np.nan), "not finite"),
+        (np.full((4, 5, 6, 7), 1e300), "not finite in float32"),
+        (scan.voxels + 0j, "whole or real numbers, got complex"),
+        ("scan.nii.gz", "whole or real numbers"),
     ):
         with pytest.raises(InputError, match=what):
             predictor.predict(wrong, scan.spacing_mm)
-    with pytest.raises(InputError, match="three spacings above 0"):
-        predictor.predict(scan.voxels, (1.0, 0.0, 1.0))
+    with pytest.raises(InputError, match="not finite"):
+        predictor.predict_volume(scan.with_voxels(np.full(scan.voxels.shape, np.inf)))
+    for wrong in ((1.0, 0.0, 1.0), (1.0, 1.0), 1.0, None):
+        with pytest.raises(InputError, match="three spacings above 0"):
+            predictor.predict(scan.voxels, wrong)
+    for folds in (0, (), (0, 0), ("1",)):
+        with pytest.raises(InputError, match="folds must "):
+            mindvoxel.Predictor(fold.parent, device_target="CPU", folds=folds)
+
+
+def test_a_predictor_keeps_its_precision_beside_another(trained, held_out):
+    scan = scan_of(sorted(held_out.iterdir())[0])
+    first = mindvoxel.Predictor(trained / "3d_fullres" / "fold_1", device_target="CPU")
+    (engine,), patch = first._way.engines["3d_fullres"], np.random.default_rng(0).random((4, 10, 20, 16), np.float32)
+    assert engine.window == patch.shape
+    before, labels = engine.logits(patch), first.predict_volume(scan).voxels
+    try:
+        other = mindvoxel.Predictor(trained / "3d_fullres" / "fold_1", device_target="CPU", precision="bf16")
+    except InputError:
+        pytest.skip("the processor has no bf16")
+    assert not np.array_equal(other._way.engines["3d_fullres"][0].logits(patch), before)
+    assert np.array_equal(engine.logits(patch), before)
+    assert np.array_equal(first.predict_volume(scan).voxels, labels)
+
+
+def test_a_run_that_is_still_trained_is_told(trained, tmp_path, monkeypatch):
+    from mindvoxel.train import checkpoint
+
+    said = []
+    monkeypatch.setattr("mindvoxel.log.LOGGER.warning", lambda text, *words: said.append(text % words))
+    run_folder = shutil.copytree(trained / "3d_fullres" / "fold_0", tmp_path / "run")
+    mindvoxel.Predictor(run_folder, device_target="CPU")
+    assert said == []
+    meta, values = checkpoint.load(run_folder / "last.ckpt")
+    write_again(run_folder / "last.ckpt", meta | {"state": meta["state"] | {"epoch": 0}}, values)
+    mindvoxel.Predictor(run_folder, device_target="CPU")
+    assert said == [f"{run_folder / 'last.ckpt'}: of 1 epochs 0 are trained"]
 
 
 @pytest.mark.parametrize("name", ["3d_fullres", "2d"])

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mindvoxel.cli import results
+from mindvoxel.data.previous import scores_in
 from mindvoxel.volume import read_volume
 
 from .made_runs import make_run
@@ -82,6 +83,8 @@ def test_all_cases_once_the_better_one_and_its_postprocessing(out, capfd):
     assert best["dice_by_class"]["organ"] == best["dice_by_class_postprocessed"]["organ"] < 1
     assert np.isclose(best["dice"]["3d_fullres"], np.mean(list(best["dice_by_class"].values())))
     assert f"predict.py --model_dir {out} " in said
+    assert best["scores"] == {name: scores_in(out / name) for name in ("2d", "3d_fullres")}
+    assert [len(scores) for scores in best["scores"].values()] == [5, 5]
 
 
 def test_the_table_shows_each_fold_and_their_mean_and_deviation(out, capfd):

@@ -101,6 +101,22 @@ def spacing(text: str) -> tuple[float, float, float]:
     return values
 
 
+def names(text: str) -> list[str]:
+    """`2d,3d_fullres`."""
+    found = [word.strip() for word in text.split(",")]
+    if not all(found) or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"names parted by commas are needed, each once, got {text!r}")
+    return found
+
+
+def numbers(text: str) -> list[int]:
+    """`0,1,2`."""
+    found = names(text)
+    if not all(word.isdecimal() for word in found):
+        raise argparse.ArgumentTypeError(f"numbers from 0 on, parted by commas, are needed, got {text!r}")
+    return [int(word) for word in found]
+
+
 def add_device_target(parser: Parser) -> None:
     target = os.environ.get("DEVICE_TARGET", "Ascend")
     parser.add_argument("--device_target", default=target, help="Ascend, GPU or CPU; DEVICE_TARGET sets the default")

@@ -54,7 +54,7 @@ def parse(argv: Sequence[str]) -> tuple[Namespace, list[str]]:
     parser.add_argument("--data_path", required=True, help="folder that mindvoxel preprocess wrote")
     parser.add_argument("--output_path", dest="folder", required=True, metavar="OUTPUT_PATH", help="of all runs")
     text = "numbers of cards to use side by side, as 0,1,2,3; on the CPU a process for each, which share the cores"
-    parser.add_argument("--devices", type=results.numbers, default="0", help=text)
+    parser.add_argument("--devices", type=common.numbers, default="0", help=text)
     results.add_flags(parser, configurations="as 2d,3d_fullres; all of the plan if not given")
     common.add_device_target(parser)
     args, passed = parser.parse_known_args(argv)

@@ -12,6 +12,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.volume import WRITABLE, Vector, single_file_suffix
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")  # nnU-Net's name of a channel's file, without its suffix
+_MASK = re.compile(r"(.+)_(?:gt|label|labels|mask|seg|segmentation)", re.IGNORECASE)
 _SHOWN = 5
 
 
@@ -21,12 +22,16 @@ def find_cases(inputs: Sequence[str | Path], num_channels: int) -> list[Case]:
     inputs: one path, or the channel files of one case in their order.  A folder that holds images is taken as it is:
     by nnU-Net's names, CASE_0000, CASE_0001 …, where all of its files have such a number below num_channels, else a
     case a file. Any other folder, or a CSV, is a data set, whose test cases are taken.
-    Raises InputError where nothing is found, or a channel's file lacks.
+    Raises InputError where nothing is found, a channel's file lacks, or a mask lies among the images.
     """
     paths = [Path(path) for path in inputs]
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise InputError(f"{missing[0]}: no such file or folder; name an image, a folder of images, or a data set")
+    if len(paths) > num_channels:
+        raise InputError(
+            f"--input names {len(paths)} files, a case has {num_channels} channels; name a folder of cases"
+        )
     if len(paths) > 1:
         return list(listing.check_cases([Case(_case_of(paths[0]), tuple(paths), None)], paths[0].parent))
     path = paths[0]
@@ -66,6 +71,7 @@ def _single(path: Path, num_channels: int) -> Case:
 
 def _grouped(folder: Path, images: list[Path], num_channels: int) -> list[Case]:
     if not all(_is_channel(path, num_channels) for path in images):
+        _refuse_masks(folder, images)
         return [Case(name_of(path), (path,), None) for path in images]
     cases = {_channel_paths(path, num_channels): _case_of(path) for path in images}
     listing.require_files(
@@ -73,6 +79,18 @@ def _grouped(folder: Path, images: list[Path], num_channels: int) -> list[Case]:
         f"a case has {num_channels} channels, CASE_0000 to CASE_{num_channels - 1:04d}, all of one type",
     )
     return [Case(name, files, None) for files, name in cases.items()]
+
+
+def _refuse_masks(folder: Path, images: list[Path]) -> None:
+    """Raise InputError where the names say that the mask of an image lies beside it: it is no scan."""
+    paths = {name_of(path): path for path in images}
+    for name, path in paths.items():
+        scan = paths.get(found[1]) if (found := _MASK.fullmatch(name)) else paths.get(f"{name}_0000")
+        if scan is not None:
+            raise InputError(
+                f"{folder}: {path.name} seems to be the mask of {scan.name}; put masks into another folder, or name "
+                "the scans one by one"
+            )
 
 
 def check_headers(cases: Sequence[Case], num_channels: int, spacing_mm: Vector | None) -> None:
@@ -95,10 +113,16 @@ def check_headers(cases: Sequence[Case], num_channels: int, spacing_mm: Vector |
 
 def mask_paths(cases: Sequence[Case], output: str | Path) -> dict[str, Path]:
     """Where the mask of each case goes: `output` itself for a single case where it names an image file, else
-    output/CASE with the type of its image."""
-    output = Path(output)
-    if output.name.lower().endswith(WRITABLE) and not output.is_dir():
+    output/CASE with the type of its image. Raises InputError where a mask would lie among the scans."""
+    output, images = Path(output), [image for case in cases for image in case.images]
+    if output.name.lower().endswith(IMAGES) and not output.is_dir():
         if len(cases) > 1:
             raise InputError(f"--output {output} is a file, and there are {len(cases)} cases; name a folder")
+        if not output.name.endswith(WRITABLE):
+            raise InputError(f"--output {output}: masks are written as one of {', '.join(WRITABLE)}; name such a file")
+        if output.resolve() in [image.resolve() for image in images]:
+            raise InputError(f"--output {output} is the scan itself; name another file")
         return {cases[0].case: output}
+    if output.resolve() in [image.parent.resolve() for image in images]:
+        raise InputError(f"--output {output} holds the scans; name another folder, so that none is replaced")
     return {case.case: output / (case.case + single_file_suffix(case.image)) for case in cases}

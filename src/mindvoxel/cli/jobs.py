@@ -1,5 +1,6 @@
 """Processes of one command each, at most one a device, side by side."""
 
+import fcntl
 import signal
 import subprocess
 import time
@@ -29,9 +30,15 @@ def run_jobs(jobs: Sequence[Job], devices: Sequence[int], environment: dict[str,
     with progress(total=len(jobs), what="training", unit="run") as bar, _ended() as running:
         while waiting or running:
             while waiting and free:
-                job, device = waiting.pop(0), free.pop(0)
+                job, device = waiting.pop(0), free[0]
+                process = _start(job, device, environment)
+                if process is None:
+                    failed[job.name] = "another process trains it; wait for that one, or end it"
+                    LOGGER.info("%s: %s", job.name, failed[job.name])
+                    bar.update()
+                    continue
                 LOGGER.info("%s: begins on device %d, says more in %s", job.name, device, job.log)
-                running.append((job, device, _start(job, device, environment)))
+                running.append((job, free.pop(0), process))
             for entry in [entry for entry in running if entry[2].poll() is not None]:
                 running.remove(entry)
                 job, device, process = entry
@@ -44,9 +51,14 @@ def run_jobs(jobs: Sequence[Job], devices: Sequence[int], environment: dict[str,
     return failed
 
 
-def _start(job: Job, device: int, environment: dict[str, str]) -> subprocess.Popen:
+def _start(job: Job, device: int, environment: dict[str, str]) -> subprocess.Popen | None:
+    """The process; None where one of another command has its log open. The lock is the process's, and ends with it."""
     job.log.parent.mkdir(parents=True, exist_ok=True)
     with job.log.open("ab") as log:
+        try:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
         return subprocess.Popen(
             [*job.words, "--device_id", str(device)],
             stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ from mindvoxel import config
 from mindvoxel.cli import cascade, common
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
-from mindvoxel.data.previous import find_previous, previous_runs
+from mindvoxel.data.previous import find_previous, previous_runs, scores_in
 from mindvoxel.data.splits import Fold
 from mindvoxel.data.store import check_fresh, open_case
 from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_dataset
@@ -155,6 +155,8 @@ class TrainJob:
             "deterministic": args.deterministic,
             "plan": plan_to_json(self.plan),
         }
+        if self.previous is not None:  # of the runs that it began with
+            self.record["previous_scores"] = old.get("previous_scores") or scores_in(paths["previous_path"])
 
     def build(self):
         """The Parts of the run, at step 0."""

@@ -1,26 +1,27 @@
 """Segment scans with the networks of a run, of its folds together, or of a whole cross-validation."""
 
-import json
 import resource
+import signal
 import time
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from mindvoxel.cli import common, inputs
+from mindvoxel.cli.made import record_masks
 from mindvoxel.data.ahead import in_order
 from mindvoxel.data.dataset import Case, read_image
 from mindvoxel.data.images import suffix_of
-from mindvoxel.errors import InputError, WorkError, naming
-from mindvoxel.files import read_json, write_text
+from mindvoxel.errors import InputError, WorkError
 from mindvoxel.log import LOGGER, set_up
 from mindvoxel.prediction.predictor import ENGINES, PRECISIONS, TTA, Options, Predictor
 from mindvoxel.prediction.trained import CHECKPOINTS, Trained, find_trained
 from mindvoxel.volume import Volume, write_volume
 
-RECORD = "predict.json"
 _FAULTS = (InputError, WorkError, MemoryError)  # of one case: the others go on
 
 
@@ -35,13 +36,15 @@ def parse(argv: Sequence[str]) -> Namespace:
         "--input", nargs="+", help="an image, the channel files of one case, a folder of images, or a data set"
     )
     parser.add_argument("--output", help="folder of masks, CASE with the type of its image; or one file")
-    parser.add_argument("--folds", type=_folds, help="as 0,1,2; all that are there if not given")
+    parser.add_argument("--folds", type=common.numbers, help="as 0,1,2; all that are there if not given")
     parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="last", help="of each run: last.ckpt or best.ckpt")
     parser.add_argument("--tta", choices=TTA, help="windows mirrored along every axis, too; as the run if not given")
     parser.add_argument("--overlap", type=float, help="share of a window, 0 to 1; as the plan's system if not given")
     parser.add_argument("--engine", choices=ENGINES, default="mindspore", help="openvino computes on the CPU")
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help="in which the CPU multiplies")
     common.add_prune_flag(parser)
+    text = "mm along z,y,x of images that know no spacing, as pictures; as the training data's if not given"
+    parser.add_argument("--spacing_mm", type=common.spacing, metavar="Z,Y,X", help=text)
     parser.add_argument("--save_probabilities", action="store_true", help="also probabilities/CASE_VALUE, float32")
     parser.add_argument("--overwrite", action="store_true", help="masks that are there are made anew, else skipped")
     speed = parser.add_argument_group("speed")
@@ -58,13 +61,6 @@ def parse(argv: Sequence[str]) -> Namespace:
     return args
 
 
-def _folds(text: str) -> tuple[int, ...]:
-    words = text.split(",")
-    if not all(word.isdecimal() for word in words) or len(set(words)) < len(words):
-        raise ArgumentTypeError(f"different numbers as 0,1,2 are needed, got {text!r}")
-    return tuple(map(int, words))
-
-
 def predict(argv: Sequence[str], model: str | None = None) -> None:
     args = parse(argv)
     set_up()
@@ -72,14 +68,32 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
     trained = find_trained(args.model_dir, options.folds, options.checkpoint)
     if model not in (None, trained.model):
         raise InputError(f"{args.model_dir}: runs of {trained.model}, not of {model}; use {trained.model}/predict.py")
+    if args.spacing_mm is not None:
+        trained = replace(trained, spacing_mm=args.spacing_mm)
     if args.benchmark:
         _benchmark(args, trained, options)
         return
     job = _Job.of(args, trained, options)
     if job.cases:
-        predictor = Predictor(args.model_dir, **asdict(options))
+        predictor = Predictor(trained, **asdict(options))
         LOGGER.info("%s", _describe(trained))
-        job.run(predictor)
+        with _unwound():
+            job.run(predictor)
+
+
+@contextmanager
+def _unwound() -> Iterator[None]:
+    """SIGTERM, into which MindSpore turns Ctrl-C while it computes, ends the block as Ctrl-C does: no mask is left
+    half-written."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _describe(trained: Trained) -> str:
@@ -111,15 +125,23 @@ class _Job:
         if args.save_probabilities and trained.plan is None:
             raise InputError(f"{trained.model} gives masks alone; leave --save_probabilities out")
         masks = inputs.mask_paths(cases, args.output)
-        folder = common.new_folder(next(iter(masks.values())).parent)
-        if folder == Path(args.output):
-            _record(folder / RECORD, args, options)
+        first = next(iter(masks.values()))
+        if first == Path(args.output) and first.exists() and not args.overwrite:
+            raise InputError(f"{first}: is there already; name another --output, or say --overwrite")
+        folder = common.new_folder(first.parent)
+        if first != Path(args.output):
+            record_masks(folder, _how(args, trained, options), cases, masks, args.overwrite)
         if args.save_probabilities:
             common.new_folder(folder / "probabilities")
-        todo = [case for case in cases if args.overwrite or not masks[case.case].exists()]
-        if len(todo) < len(cases):
-            LOGGER.info("%d of %d masks are there and stay; --overwrite renews", len(cases) - len(todo), len(cases))
-        return cls(todo, trained, masks, args.save_probabilities)
+        job = cls(cases, trained, masks, args.save_probabilities)
+        job.cases = [case for case in cases if args.overwrite or not job.is_done(case)]
+        done = len(cases) - len(job.cases)
+        if done:
+            LOGGER.info("%d of %d masks are there and stay; --overwrite renews", done, len(cases))
+        return job
+
+    def is_done(self, case: Case) -> bool:
+        return all(path.exists() for path in (self.masks[case.case], *(self._probability_paths(case) or ())))
 
     def run(self, predictor: Predictor) -> None:
         """Predict all cases: while the network computes, the next case is read and the last mask is written."""
@@ -129,7 +151,7 @@ class _Job:
             try:
                 scan = read_image(case, self.trained.spacing_mm)
                 return predictor.prepare(scan, case.case), time.perf_counter() - start
-            except _FAULTS as error:
+            except (*_FAULTS, OSError) as error:
                 return error, 0.0
 
         begin, writing = time.perf_counter(), None
@@ -152,15 +174,16 @@ class _Job:
 
     def _segment(self, predictor: Predictor, case: Case, ready) -> Volume | None:
         """The labels of a prepared case; None, told in the log, where it or its reading failed."""
-        try:
-            if isinstance(ready, Exception):
-                raise ready
-            self.windows += predictor.num_windows(ready)
-            return predictor.segment(ready, self._probability_paths(case))
-        except _FAULTS as error:
-            self.failed.append(case.case)
-            LOGGER.error("%s failed: %s", case.case, error or "not enough memory")
-            return None
+        fault = ready
+        if not isinstance(ready, Exception):
+            try:
+                self.windows += predictor.num_windows(ready)
+                return predictor.segment(ready, self._probability_paths(case))
+            except _FAULTS as error:
+                fault = error
+        self.failed.append(case.case)
+        LOGGER.error("%s failed: %s", case.case, str(fault) or "not enough memory")
+        return None
 
     def _probability_paths(self, case: Case) -> list[Path] | None:
         if not self.probabilities:
@@ -196,21 +219,14 @@ def _write(path: Path, mask: Volume) -> float:
     return time.perf_counter() - start
 
 
-def _record(path: Path, args: Namespace, options: Options) -> None:
-    """How the masks of a folder were made, beside them; InputError where those that are there were made otherwise."""
-    how = asdict(options) | {"model_dir": str(Path(args.model_dir).resolve())}
-    how = {key: value for key, value in how.items() if not key.startswith("device")}
-    how = json.loads(json.dumps(how))
-    if path.is_file() and not args.overwrite:
-        old = read_json(path, "remove it, or say --overwrite")
-        changed = [key for key in how if old.get(key) != how[key]]
-        if changed:
-            raise InputError(
-                f"{path.parent}: its masks were made with {changed[0]} {old.get(changed[0])}, not {how[changed[0]]}; "
-                "name another --output, or say --overwrite"
-            )
-    with naming(path):
-        write_text(path, json.dumps(how, indent=1) + "\n")
+def _how(args: Namespace, trained: Trained, options: Options) -> dict:
+    """What decides the masks: options, networks, and when these were written."""
+    every = [path for paths in (trained.previous | trained.checkpoints).values() for path in paths]
+    newest = max(path.stat().st_mtime for path in every)
+    words = {key: value for key, value in asdict(options).items() if not key.startswith("device")}
+    words["spacing_mm"] = trained.spacing_mm and list(trained.spacing_mm)
+    weights_of = datetime.fromtimestamp(newest).isoformat(sep=" ")
+    return words | {"model_dir": str(Path(args.model_dir).resolve()), "weights_of": weights_of}
 
 
 def _benchmark(args: Namespace, trained: Trained, options: Options) -> None:

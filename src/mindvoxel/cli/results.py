@@ -6,7 +6,6 @@ wins, a single configuration on a tie. On its masks nnU-Net's rule chooses which
 says the outcome, and predict.py reads it.
 """
 
-import argparse
 from argparse import Namespace
 from collections.abc import Sequence
 from itertools import combinations
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from mindvoxel.cli import common, masks
 from mindvoxel.cli.ensembles import ensemble
+from mindvoxel.data.previous import scores_in
 from mindvoxel.data.workers import choose_workers
 from mindvoxel.errors import naming
 from mindvoxel.log import LOGGER, set_up
@@ -41,28 +41,12 @@ def results(argv: Sequence[str]) -> None:
 
 def add_flags(parser: common.Parser, configurations: str) -> None:
     """The flags that cross_validate has, too; configurations: the help text of that one."""
-    parser.add_argument("--configurations", type=names, help=configurations)
-    parser.add_argument("--folds", type=numbers, help="as 0,1,2; all, which hold every case once, if not given")
+    parser.add_argument("--configurations", type=common.names, help=configurations)
+    parser.add_argument("--folds", type=common.numbers, help="as 0,1,2; all, which hold every case once, if not given")
     parser.add_argument("--no_ensembles", action="store_true", help="do not try pairs of configurations")
     parser.add_argument(
         "--workers", type=int, help="processes that read masks; 0: none but this; as many as fit if not given"
     )
-
-
-def names(text: str) -> list[str]:
-    """`2d,3d_fullres`."""
-    found = [word.strip() for word in text.split(",")]
-    if not all(found) or len(set(found)) < len(found):
-        raise argparse.ArgumentTypeError(f"names parted by commas are needed, each once, got {text!r}")
-    return found
-
-
-def numbers(text: str) -> list[int]:
-    """`0,1,2`."""
-    found = names(text)
-    if not all(word.isdecimal() for word in found):
-        raise argparse.ArgumentTypeError(f"numbers from 0 on, parted by commas, are needed, got {text!r}")
-    return [int(word) for word in found]
 
 
 def report(args: Namespace) -> None:
@@ -105,7 +89,9 @@ def _postprocessing(cross: CrossValidation, folds: list[Fold], workers: int | No
 
 
 def _best(cross: CrossValidation, best: tuple[str, ...], dice: dict[tuple[str, ...], float], choice: Choice) -> dict:
-    """What best.json holds; predict.py needs version, configurations, folds and postprocessing."""
+    """What best.json holds; predict.py needs version, configurations, folds and postprocessing, and warns by scores."""
+    chosen = {f"fold_{number}" for number in cross.numbers}
+    scores = {name: {k: v for k, v in scores_in(cross.folder / name).items() if k in chosen} for name in cross.folds}
     return {
         "version": VERSION,
         "configurations": list(best),
@@ -116,6 +102,7 @@ def _best(cross: CrossValidation, best: tuple[str, ...], dice: dict[tuple[str, .
         "dice_postprocessed": mean_dice(choice.after),
         "dice_by_class": _by_name(cross, choice.before),
         "dice_by_class_postprocessed": _by_name(cross, choice.after),
+        "scores": scores,
     }
 
 

@@ -1,7 +1,9 @@
 """What the previous stage of a cascade predicted for cases: files of the runs that had them in validation."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +71,28 @@ def previous_runs(run: str | Path, stage: str, recorded: str) -> Path:
     )
 
 
+def runs_in(folder: str | Path) -> dict[int, Path]:
+    """The folders fold_K below `folder` by their numbers, in order."""
+    found = {}
+    for path in Path(folder).glob(f"{RUN}*"):
+        if number := re.fullmatch(rf"{RUN}(\d+)", path.name):
+            found[int(number[1])] = path
+    return dict(sorted(found.items()))
+
+
+def scores_in(folder: str | Path) -> dict[str, str]:
+    """fold_K -> SHA-256 of its validation/metrics.csv, of the runs below `folder` that have one: it changes when a run
+    is trained or validated anew with another outcome."""
+    paths = {run.name: run / "validation" / "metrics.csv" for run in runs_in(folder).values()}
+    return {name: sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
+
+
+def changed_scores(folder: str | Path, before: dict[str, str]) -> list[str]:
+    """The runs below `folder` that score otherwise than scores_in said before; one without a score is left out."""
+    now = scores_in(folder)
+    return [name for name, score in before.items() if now.get(name, score) != score]
+
+
 def find_previous(
     folder: str | Path, plan: Plan, configuration: str, cases: Sequence[str], folds: Sequence[Fold] = ()
 ) -> PreviousStage:
@@ -81,7 +105,7 @@ def find_previous(
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; the runs of the previous stage are needed in it, {RUN}0 and so on")
     files = {}
-    for run in sorted(folder.glob(f"{RUN}*"), key=lambda path: (len(path.name), path.name)):
+    for run in runs_in(folder).values():
         here = {case: run / FOLDER / f"{case}.npy" for case in cases if case not in files}
         here = {case: path for case, path in here.items() if path.is_file()}
         if here:

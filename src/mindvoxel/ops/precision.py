@@ -1,6 +1,7 @@
 """The precision in which the CPU operator multiplies. Inputs, sums, results and parameters are f32 either way."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from mindvoxel.ops import library
 
@@ -57,5 +58,10 @@ def set_cpu_precision(wanted: str) -> Choice:
     choice = _decide(wanted, lib)
     if lib is not None:
         lib.mindvoxel_set_bf16(choice.name == "bf16")
-        library.logger.info("CPU convolutions: %s", choice)
+        _tell(choice)
     return choice
+
+
+@lru_cache(maxsize=1)  # the same again is not worth a line
+def _tell(choice: Choice) -> None:
+    library.logger.info("CPU convolutions: %s", choice)

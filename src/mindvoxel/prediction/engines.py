@@ -45,10 +45,12 @@ def load_engine(
     """
     if engine == "openvino":
         return _openvino(ckpt_path, model, precision, prune, batch_size)
-    device.set_cpu_precision(ms.get_context("device_target"), precision)
+    target = ms.get_context("device_target")
+    device.set_cpu_precision(target, precision)
     network, recipe, meta = network_of(ckpt_path, model, prune)
 
     def run(batch: np.ndarray) -> np.ndarray:
+        device.set_cpu_precision(target, precision)  # one of the process, which another Predictor may have changed
         return network(ms.Tensor(batch)).asnumpy().astype(np.float32, copy=False)
 
     return Engine(run, recipe, meta, window_of(recipe, meta, ckpt_path))

@@ -21,6 +21,7 @@ from mindvoxel.inference import (
     segment_case,
     sliding_of,
 )
+from mindvoxel.log import LOGGER
 from mindvoxel.prediction.trained import Trained, find_trained
 from mindvoxel.volume import Vector, Volume
 
@@ -54,6 +55,11 @@ class Options:
     device_id: int = 0
 
     def __post_init__(self):
+        numbers = () if self.folds is None else self.folds
+        if not isinstance(numbers, tuple | list) or not all(isinstance(n, int) and n >= 0 for n in numbers):
+            raise InputError(f"folds must be numbers of folds, as (0, 1, 2), got {self.folds!r}")
+        if self.folds is not None and not 0 < len(set(numbers)) == len(numbers):
+            raise InputError(f"folds must name each fold once, and at least one, got {self.folds!r}")
         for name, allowed in (("tta", (None, *TTA)), ("engine", ENGINES), ("precision", PRECISIONS)):
             if getattr(self, name) not in allowed:
                 raise InputError(f"{name} must be one of {', '.join(filter(None, allowed))}, got {getattr(self, name)}")
@@ -73,13 +79,14 @@ class Options:
 class Predictor:
     """Networks of a run, or of a cross-validation's folds and configurations, loaded once.
 
-    model_dir: a run, OUT/CONFIGURATION, or OUT with best.json.  options: see Options.
+    model_dir: a run, OUT/CONFIGURATION, OUT with best.json, or what find_trained gave.  options: see Options.
     Raises InputError, in one sentence, for what cannot be loaded or segmented.
     """
 
-    def __init__(self, model_dir: str | Path, **options):
+    def __init__(self, model_dir: str | Path | Trained, **options):
         self.options = Options(**options)
-        self.trained = find_trained(model_dir, self.options.folds, self.options.checkpoint)
+        found = isinstance(model_dir, Trained)
+        self.trained = model_dir if found else find_trained(model_dir, self.options.folds, self.options.checkpoint)
         from mindvoxel.train import device
 
         device.prepare(self.options.target, self.options.device_id)
@@ -87,25 +94,38 @@ class Predictor:
         self._way = kind(self.trained, self.options)
 
     def predict(self, array: np.ndarray, spacing_mm: Vector) -> np.ndarray:
-        """Labels (D, H, W), the data set's values, of a scan (D, H, W) or (C, D, H, W) with axes (z, y, x); spacing_mm
-        along these. The scan's origin is taken as 0 and its axes as the patient's."""
-        voxels = np.asarray(array, np.float32)
-        spacing_mm = tuple(map(float, spacing_mm))
-        if voxels.ndim not in (3, 4) or 0 in voxels.shape:
-            raise InputError(f"an array (D, H, W) or (C, D, H, W) is needed, got the shape {voxels.shape}")
-        if len(spacing_mm) != 3 or not all(0 < mm < float("inf") for mm in spacing_mm):
+        """Labels (D, H, W), the data set's values, of a scan of whole or real numbers, (D, H, W) or (C, D, H, W).
+
+        Axes are (z, y, x), and spacing_mm lies along these: SimpleITK's GetSpacing() and nibabel's arrays have them the
+        other way round. The array stays as it is; origin and direction of the scan do not matter.
+        """
+        voxels = np.asarray(array)
+        try:
+            along = tuple(map(float, spacing_mm))
+        except (TypeError, ValueError):
+            along = ()
+        if len(along) != 3 or not all(0 < mm < float("inf") for mm in along):
             raise InputError(f"three spacings above 0 in mm along z, y, x are needed, got {spacing_mm}")
-        if not np.isfinite(voxels).all():
-            raise InputError("the array holds values that are not finite; replace them")
-        return self.predict_volume(Volume(voxels, spacing_mm)).voxels
+        return self.predict_volume(Volume(voxels, along)).voxels
 
     def predict_volume(self, volume: Volume) -> Volume:
         """The labels of a scan, voxels (D, H, W) or (C, D, H, W), in its own geometry."""
-        return self.segment(self.prepare(volume))
+        if volume.voxels.dtype.kind not in "biuf":
+            raise InputError(f"voxels must be whole or real numbers, got {volume.voxels.dtype}")
+        if volume.voxels.ndim not in (3, 4) or 0 in volume.voxels.shape:
+            raise InputError(f"a scan (D, H, W) or (C, D, H, W) is needed, got the shape {volume.voxels.shape}")
+        with np.errstate(over="ignore"):  # what float32 cannot hold is refused as infinite
+            voxels = volume.voxels.astype(np.float32, copy=False)
+        if not np.isfinite(voxels).all():
+            raise InputError("the scan holds values that are not finite in float32; replace them")
+        return self.segment(self.prepare(volume.with_voxels(voxels)))
 
     def prepare(self, volume: Volume, name: str = "scan") -> Sequence:
-        """A scan as the networks see it, once a configuration; `segment` goes on with it. Any thread may do it."""
-        voxels = volume.voxels.astype(np.float32, copy=False)
+        """A scan of finite float32 as the networks see it, once a configuration; `segment` goes on with it.
+
+        Any thread may do it.
+        """
+        voxels = volume.voxels
         return self._way.prepare(volume.with_voxels(voxels if voxels.ndim == 4 else voxels[None]), name)
 
     def segment(
@@ -122,6 +142,17 @@ class Predictor:
         return self._way.num_windows(prepared)
 
 
+def _load(path: Path, trained: Trained, options: Options):
+    """The Engine of a checkpoint; a warning where its training goes on, or was broken off."""
+    from mindvoxel.prediction.engines import load_engine
+
+    engine = load_engine(path, trained.model, options.engine, options.precision, prune=options.prune)
+    epoch, epochs = engine.meta.get("state", {}).get("epoch"), engine.recipe.train.epochs
+    if path.name == "last.ckpt" and epoch is not None and epoch < epochs:
+        LOGGER.warning("%s: of %d epochs %d are trained", path, epochs, epoch)
+    return engine
+
+
 class _Planned:
     """Networks of a plan: their windows are averaged by fold and mirror, configurations on the scan's grid.
 
@@ -129,12 +160,9 @@ class _Planned:
     """
 
     def __init__(self, trained: Trained, options: Options):
-        from mindvoxel.prediction.engines import load_engine
-
         self.plan, self.last, self.engines, self.slidings = trained.plan, tuple(trained.checkpoints), {}, {}
         for name, paths in (trained.checkpoints | trained.previous).items():
-            how = {"engine": options.engine, "precision": options.precision, "prune": options.prune}
-            loaded = [load_engine(path, trained.model, **how) for path in paths]
+            loaded = [_load(path, trained, options) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
             axes = tuple(range(trained.plan.configurations[name].dim)) if mirrored else ()
@@ -172,18 +200,24 @@ class _Planned:
         return segment(members, self.plan.label_values, probability_paths=probability_paths, what=what)
 
     def num_windows(self, prepared: list[Preprocessed]) -> int:
-        members = self._members(prepared).values()
+        everyone = self._members(prepared)
+        members = [everyone[name] for last in self.last for name in self._stages(last)]
         return sum(m.num_windows() * 2 ** len(m.sliding.mirror_axes) * len(m.predictors) for m in members)
+
+    def _stages(self, name: str) -> list[str]:
+        """A configuration after those that it builds on."""
+        previous = self.plan.configurations[name].previous_stage
+        return [name] if previous is None else [*self._stages(previous), name]
 
 
 class _Scans:
     """V-Net: preprocessing, windows and way back as its recipe says."""
 
     def __init__(self, trained: Trained, options: Options):
-        from mindvoxel.prediction.engines import load_engine
-
-        ((path,),) = trained.checkpoints.values()
-        self.engine = load_engine(path, trained.model, options.engine, options.precision, prune=options.prune)
+        path, *others = [path for paths in trained.checkpoints.values() for path in paths]
+        if others:
+            raise InputError(f"{path.parent.parent}: runs of {trained.model} predict alone; name one of them")
+        self.engine = _load(path, trained, options)
         self.recipe = self.engine.recipe
         words = self.recipe.eval
         self.mirror_axes = {"none": (), "full": (0, 1, 2), None: tuple(words.mirror_axes)}[options.tta]

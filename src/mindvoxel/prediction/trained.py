@@ -1,14 +1,14 @@
 """Which checkpoints a model folder means: of one run, of a configuration's folds, or of a whole cross-validation."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindvoxel.data.plan import Plan, plan_from_json
-from mindvoxel.data.previous import previous_runs
+from mindvoxel.data.previous import changed_scores, previous_runs, runs_in
 from mindvoxel.data.stored_dataset import read_dataset
 from mindvoxel.errors import InputError
 from mindvoxel.files import read_json
+from mindvoxel.log import LOGGER
 from mindvoxel.volume import Vector
 
 CHECKPOINTS = ("last", "best")
@@ -56,12 +56,13 @@ def find_trained(model_dir: str | Path, folds: tuple[int, ...] | None = None, ch
         return _trained([folder], None, checkpoint)
     if (folder / "best.json").is_file():
         best = _read_best(folder / "best.json")
+        _tell_changed(folder, best)
         chosen = folds or tuple(best["folds"])
         runs = [run for name in best["configurations"] for run in _fold_runs(folder / name, chosen)]
         return _trained(runs, chosen, checkpoint, best)
-    if any(folder.glob("fold_*/recipe.json")):
+    if _runs(folder):
         return _trained(_fold_runs(folder, folds), folds, checkpoint)
-    inner = sorted({path.parents[1].name for path in folder.glob("*/fold_*/recipe.json")})
+    inner = sorted(inner.name for inner in folder.iterdir() if inner.is_dir() and _runs(inner))
     if inner:
         raise InputError(
             f"{folder}: no best.json says which of {', '.join(inner)} is best; run mindvoxel results {folder}, or name "
@@ -70,15 +71,17 @@ def find_trained(model_dir: str | Path, folds: tuple[int, ...] | None = None, ch
     raise InputError(f"{folder}: no run in it; a folder with recipe.json is needed, or with fold_0, fold_1, …")
 
 
+def _runs(folder: Path) -> dict[int, Path]:
+    """Those fold_K of a configuration that have begun, by their numbers."""
+    return {number: run for number, run in runs_in(folder).items() if (run / "recipe.json").is_file()}
+
+
 def _fold_runs(folder: Path, folds: tuple[int, ...] | None) -> list[Path]:
     """The runs fold_K of a configuration, in the order of their numbers."""
-    found = {}
-    for path in folder.glob("fold_*/recipe.json"):
-        if number := re.fullmatch(r"fold_(\d+)", path.parent.name):
-            found[int(number[1])] = path.parent
+    found = _runs(folder)
     missing = [fold for fold in folds or () if fold not in found]
     if missing:
-        shown = ", ".join(map(str, sorted(found))) or "none"
+        shown = ", ".join(map(str, found)) or "none"
         raise InputError(f"{folder}: no run of fold {missing[0]}, found {shown}; train it, or choose others by --folds")
     return [found[fold] for fold in sorted(folds or found)]
 
@@ -86,10 +89,25 @@ def _fold_runs(folder: Path, folds: tuple[int, ...] | None) -> list[Path]:
 def _read_best(path: Path) -> dict:
     """best.json with its configurations, folds and postprocessing."""
     best = read_json(path, "mindvoxel results writes it")
-    lists = ("configurations", "folds", "postprocessing")
-    if best.get("version") != VERSION or not all(isinstance(best.get(key), list) for key in lists):
+    lists = {"configurations": str, "folds": int, "postprocessing": list}
+    good = all(
+        isinstance(best.get(key), list) and all(isinstance(item, kind) for item in best[key])
+        for key, kind in lists.items()
+    )
+    if best.get("version") != VERSION or not good or not best["configurations"] or not best["folds"]:
         raise InputError(f"{path}: version {VERSION} with {', '.join(lists)} is needed; run mindvoxel results again")
     return best
+
+
+def _tell_changed(folder: Path, best: dict) -> None:
+    """Warn of runs that score otherwise than when best.json was written; a copy without their scores is not asked."""
+    for name, scores in best.get("scores", {}).items():
+        for run in changed_scores(folder / name, scores):
+            LOGGER.warning(
+                "%s: was trained or validated anew after best.json chose by it; run mindvoxel results %s again",
+                folder / name / run,
+                folder,
+            )
 
 
 def _trained(folders: list[Path], folds: tuple[int, ...] | None, checkpoint: str, best: dict | None = None) -> Trained:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindvoxel.data.plan import Plan, plan_from_json
+from mindvoxel.data.previous import changed_scores
 from mindvoxel.data.splits import NUM_FOLDS
 from mindvoxel.data.stored_dataset import read_dataset
 from mindvoxel.errors import InputError
 from mindvoxel.files import read_json
+from mindvoxel.log import LOGGER
 from mindvoxel.metrics.report import read_rows
 from mindvoxel.train.volumes import Scans
 
@@ -115,7 +117,24 @@ def _record(run: Path, configuration: str, number: int) -> dict:
         )
     if not is_finished(run):
         raise InputError(f"{run}: is not finished; give mindvoxel cross_validate again, it goes on where it was")
+    _tell_outdated(run, record)
     return record
+
+
+def _tell_outdated(run: Path, record: dict) -> None:
+    """Warn of a cascade's run whose previous stage was trained anew since."""
+    stage = record["plan"]["configurations"][record["configuration"]].get("previous_stage")
+    if stage is None:
+        return
+    beside = run.parents[1] / stage
+    previous = beside if beside.is_dir() else Path(record["paths"]["previous_path"])
+    if changed_scores(previous, record.get("previous_scores", {})):
+        LOGGER.warning(
+            "%s: learned from other predictions than those that %s holds now; remove the run, and give mindvoxel "
+            "cross_validate again, to train it on these",
+            run,
+            previous,
+        )
 
 
 def _require_one_plan(folder: Path, records: dict[str, list[dict]]) -> None:
