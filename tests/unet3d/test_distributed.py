@@ -14,6 +14,8 @@ import pytest
 
 from mindvoxel.cli import train
 
+from ..conftest import needs_mpirun
+
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ["--recipe", "small", "--first_filters", "2", "--epochs", "40", "--steps_per_epoch", "3", "--val_steps", "1"]
 TINY += ["--num_workers", "0", "--val_interval", "40"]
@@ -124,6 +126,7 @@ def test_only_rank_0_speaks_and_writes(undisturbed):
     assert names == written | {"screen.log", "ranks", "validation"}
 
 
+@needs_mpirun
 @pytest.mark.slow
 def test_killed_stopped_and_told_to_end_it_goes_on_as_if_undisturbed(undisturbed, data, tmp_path):
     """A rank killed under mpirun, one that hangs under msrun, then SIGTERM; resumed each time, it ends with the weights
