@@ -123,7 +123,7 @@ def test_only_rank_0_speaks_and_writes(undisturbed):
     assert "epoch" not in logs[1]
     names = {path.name for path in undisturbed.iterdir()}
     written = {"best.ckpt", "last.ckpt", "metrics.jsonl", "recipe.json", "plan.json", "dataset.json", "train.log"}
-    assert names == written | {"screen.log", "ranks", "validation"}
+    assert names == written | {"progress.png", "screen.log", "ranks", "validation"}
 
 
 @needs_mpirun
@@ -139,7 +139,7 @@ def test_killed_stopped_and_told_to_end_it_goes_on_as_if_undisturbed(undisturbed
     assert status not in (0, 143)
     assert screen.strip().splitlines()[-1].startswith("error: rank 1 ended first, without a word: killed by a signal")
 
-    run, done = Launched("msrun", data, folder, "--resume", folder, "--watchdog_s", 3), len(figures(folder))
+    run, done = Launched("msrun", data, folder, "--resume", folder, "--watchdog_s", 8), len(figures(folder))
     run.wait_for_epoch(done + 2)
     hung = run.rank(1)
     hung.send_signal(signal.SIGSTOP)

@@ -38,8 +38,8 @@ class Command:
 
 
 def supervise(commands: Sequence[Command], logs: Path) -> int:
-    """Run the commands until all have ended, or one fails: 0, 143 where this process was told to end, else the status
-    of the first that failed. Afterwards no process that they started is left.
+    """Run the commands until all have ended, or one fails: 0, 143 where this process was told to end and they did not
+    come to theirs, else the status of the first that failed. Afterwards no process that they started is left.
 
     SIGTERM, SIGINT and SIGHUP (without nohup) go on to the ranks as SIGTERM, which save and end; a second one ends them
     at once.
@@ -59,7 +59,7 @@ def supervise(commands: Sequence[Command], logs: Path) -> int:
         crew.end_all()
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if crew.told:
+    if status and crew.told:
         return 143
     if status:
         sys.stderr.write(crew.first_fault() + "\n")
