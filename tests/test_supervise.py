@@ -36,6 +36,12 @@ def test_the_log_of_a_run_before_in_the_same_folder_is_not_this_run_s_fault(tmp_
     assert crew.first_fault() == f"rank 7 failed first, its log is {tmp_path / 'worker_7.log'}:\nerror: of today"
 
 
+def test_the_error_is_told_and_not_the_call_stack_behind_it(crew):
+    text = "Traceback (most recent call last):\n  File x\nRuntimeError: no memory\n\n- C++ Call Stack:\nmem.cc:7\n"
+    (crew.logs / "worker_0.log").write_text(f"step 1\r{text}")
+    assert crew.first_fault().endswith("\nerror: RuntimeError: no memory")
+
+
 def test_ranks_that_are_seen_to_have_ended_at_once_are_both_named(crew):
     for number in range(2):
         crew.start(rank(number, "kill -KILL $$"))

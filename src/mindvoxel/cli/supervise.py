@@ -22,6 +22,8 @@ LEAVE_S = 10.0
 SAME_SIGNAL_S = 2.0
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _FAULT = re.compile(r"^(error: |Traceback )", re.MULTILINE)
+# a sentence of this program, or the end of a traceback, after which MindSpore shows its own call stack
+_OWN = re.compile(r"^(?:error: |[\w.]*(?:Error|Exception)\b).*", re.MULTILINE)
 # Beginnings of the variables by which a launcher gives a process its place: those of an outer one mean another run.
 _PLACES = ("RANK_", "MINDSPORE_HCCL_CONFIG_PATH", "DEVICE_ID", "MS_ROLE", "MS_NODE_ID", "MS_WORKER_NUM", "MS_SCHED_")
 _PLACES += ("OMPI_COMM_WORLD_", "PMIX_")
@@ -161,9 +163,8 @@ class _Crew:
             )
         _, log, text = min(told)
         rank = re.search(r"\d+$", log.stem if log.stem != "stdout" else log.parent.name)[0]
-        lines = [line for line in re.split(r"[\r\n]+", text) if line.startswith("error: ")]
-        own = lines[-1] if lines else "error: " + [line for line in text.splitlines() if line.strip()][-1]
-        return f"rank {rank} failed first, its log is {log}:\n{own}"
+        words = _OWN.findall(text.replace("\r", "\n")) or text.split("\n")
+        return f"rank {rank} failed first, its log is {log}:\nerror: {words[-1].removeprefix('error: ')}"
 
     def _descendants(self) -> list[psutil.Process]:
         return psutil.Process().children(recursive=True)
