@@ -30,7 +30,6 @@ def test_the_log_of_a_run_before_in_the_same_folder_is_not_this_run_s_fault(tmp_
     crew.start(rank(1, "exit 3"))
     assert crew.wait() == 3
     crew.end_all()
-    crew._note_the_gone()
     assert crew.first_fault().startswith("error: rank 1 ended first, without a word")
     (tmp_path / "worker_7.log").write_text("error: of today\n")
     assert crew.first_fault() == f"rank 7 failed first, its log is {tmp_path / 'worker_7.log'}:\nerror: of today"
@@ -48,7 +47,6 @@ def test_ranks_that_are_seen_to_have_ended_at_once_are_both_named(crew):
     for command in crew.commands:
         command.wait()
     assert crew.wait() == 128 + signal.SIGKILL
-    crew._note_the_gone()
     assert crew.first_fault().startswith("error: rank 0 or 1 ended first, without a word")
 
 

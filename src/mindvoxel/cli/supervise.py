@@ -119,6 +119,7 @@ class _Crew:
         looked = 0.0
         while True:
             statuses = [command.poll() for command in self.commands]
+            self._note_the_gone()
             failed = [status for status in statuses if status]
             if failed and (None not in statuses or self._has_waited()):
                 return failed[0] if failed[0] > 0 else 128 - failed[0]
@@ -127,7 +128,6 @@ class _Crew:
             if time.monotonic() - looked > FIND_S and not self.gone:
                 self._find_ranks()
                 looked = time.monotonic()
-            self._note_the_gone()
             if self._has_left():
                 return 1
             time.sleep(POLL_S)
