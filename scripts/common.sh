@@ -40,6 +40,7 @@ new_output() {
   local word last=
   for word in "${@:2}"; do
     if [ "$last" = --resume ]; then OUTPUT=$word; fi
+    if [[ $word = --resume=* ]]; then OUTPUT=${word#*=}; fi
     last=$word
   done
   OUTPUT=${OUTPUT:-results/$MODEL-$1-$(date +%Y%m%d-%H%M%S)}
@@ -47,18 +48,21 @@ new_output() {
 }
 
 # logged LOG COMMAND…: in the foreground, on screen and in LOG, with the command's own exit status; a launcher that is
-# told to end (a stopped job, Ctrl-C) ends the command too
+# told to end (a stopped job, Ctrl-C, a closed terminal) ends the command too, whose last words are still written
 logged() {
   local log=$1 job tee status=0
   shift
-  exec 3> >(exec tee -a "$log")
+  exec 3> >(trap '' TERM INT HUP && exec tee -a "$log")
   tee=$!
   "$@" >&3 2>&1 3>&- &
   job=$!
-  trap 'kill -TERM "$job" 2>/dev/null' TERM INT
+  trap 'kill -TERM "$job" 2>/dev/null' TERM INT HUP
   wait "$job" || status=$?
-  if kill -0 "$job" 2>/dev/null; then wait "$job" || status=$?; fi # the trap ended the first wait
-  trap - TERM INT
+  while kill -0 "$job" 2>/dev/null; do # the trap ends a wait
+    status=0
+    wait "$job" || status=$?
+  done
+  trap - TERM INT HUP
   exec 3>&-
   wait "$tee" || true
   return "$status"

@@ -4,11 +4,11 @@
 set -euo pipefail
 cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# what this machine offers to build the operator with is part of the stamp: a compiler that comes later is used
+# what this machine offers to build and test with is part of the stamp: a compiler that comes later is used
 state() {
   cat scripts/setup.sh scripts/requirements.txt pyproject.toml
   find src/mindvoxel/ops/csrc -maxdepth 1 -type f -exec cat {} +
-  command -v c++ cmake make || true
+  command -v c++ cmake make mpirun || true
   ls /usr/include/dnnl.hpp /usr/include/*/dnnl.hpp 2>/dev/null || true
 }
 if [ -f ".venv/.setup-$(state | cksum | cut -d' ' -f1)" ]; then exit 0; fi

@@ -1,6 +1,7 @@
 """The CPU is set up before anything imports MindSpore, as the commands do it."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ device.prepare_cpu()
 ROOT = Path(__file__).resolve().parents[1]
 # Real scans that are not part of the project; what needs them is skipped where they are absent.
 SHARED = Path(os.environ.get("MINDVOXEL_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+needs_mpirun = pytest.mark.skipif(
+    shutil.which("mpirun") is None, reason="mpirun is absent: apt-get install openmpi-bin, to test its launcher"
+)
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,13 @@ def test_hccn_tool_is_asked_first(server):
     assert [e.device_ip for e in entries] == ["172.16.0.2", "172.16.0.3"]
 
 
+def test_a_hccn_tool_of_another_user_is_as_none(server):
+    (server / "bin" / "hccn_tool").write_text("#!/bin/sh\n")
+    (server / "hccn.conf").write_bytes(b"# \xb5\n" + CONF.encode())
+    _, entries = written("--device_num", "[2,3)", "--server_ip", "10.0.0.7")
+    assert [e.device_ip for e in entries] == ["192.168.2.1"]
+
+
 def test_tables_of_servers_are_merged(server):
     first, _ = written("--device_num", "[0,2)", "--server_ip", "10.0.0.1")
     (server / "hccn.conf").write_text(CONF.replace("192.168", "192.169"))
@@ -70,10 +77,10 @@ def test_tables_of_servers_are_merged(server):
     [
         (["--device_num", "8"], "a half-open range such as [0,8) is needed"),
         (["--device_num", "[4,4)"], "a half-open range such as [0,8) is needed"),
-        (["--visible_devices", "0,x"], "numbers such as 4,5,6,7 are needed"),
-        (["--visible_devices", "0,0"], "numbers from 0 on are needed, each once"),
+        (["--visible_devices", "0,x"], "numbers from 0 on, parted by commas, are needed, got '0,x'"),
+        (["--visible_devices", "0,0"], "each once, got '0,0'"),
         (["--visible_devices", "0,1,2"], "goes beyond the 3 of --visible_devices 0,1,2"),
-        (["--device_num", "[8,9)"], "no IP of device 8: neither hccn_tool -i 8 -ip -g nor"),
+        (["--device_num", "[8,99999999999)"], "no IP of device 8: neither hccn_tool -i 8 -ip -g nor"),
         (["--merge", "absent.json"], "absent.json: no such file"),
         (["--server_ip", "localhost"], "server_id is 'localhost', an IP as a string is needed"),
     ],
@@ -131,7 +138,7 @@ def test_every_fault_of_form_stands_in_one_message(tmp_path):
     first["server_id"] = "server-a"
     first["device"][1] = {"device_id": 1, "rank_id": "-1"}
     second["device"] = []
-    message = fault_of(tmp_path, table)
+    message = fault_of(tmp_path, table, 4)
     for fault in (
         'version is 1.0, "1.0" is needed',
         "status is 'initializing', \"completed\" is needed",
@@ -141,6 +148,7 @@ def test_every_fault_of_form_stands_in_one_message(tmp_path):
         "server 0, device 1: rank_id is '-1', a number as a string",
         "server 0, device 1: device_ip is None, an IP as a string is needed",
         "server 1: device is [], a list of devices is needed",
+        "it lists 2 devices, but DEVICE_NUM is 4",
     ):
         assert fault in message
 
@@ -148,10 +156,12 @@ def test_every_fault_of_form_stands_in_one_message(tmp_path):
 def test_every_fault_of_numbers_stands_in_one_message(tmp_path):
     table = good_table()
     first, second = table["server_list"]
+    table["version"] = "2.0"
     first["device"][1].update(device_id="0", rank_id="3")
     second["device"][0]["device_ip"] = second["device"][1]["device_ip"]
     message = fault_of(tmp_path, table, 8)
     for fault in (
+        "version is '2.0'",
         "its rank ids are [0, 2, 3, 3], each of 0 to 3 is needed once",
         "device 0 of server 10.0.0.0 is there twice",
         "device_ip 10.1.1.1 is there twice",
@@ -160,6 +170,11 @@ def test_every_fault_of_numbers_stands_in_one_message(tmp_path):
         assert fault in message
 
 
-@pytest.mark.parametrize("table", [{}, {"server_list": {}}, {"server_list": [3]}, {"server_list": [{"device": [[]]}]}])
-def test_what_is_no_table_at_all_is_refused(tmp_path, table):
-    assert "no rank table to start with" in fault_of(tmp_path, table)
+STRANGE = {"server_id": [], "device": [{"device_id": "9" * 5000, "device_ip": {}, "rank_id": "²"}] * 2}
+
+
+@pytest.mark.parametrize(
+    "servers", [None, {}, [3], [{"device": [[]]}], [{"device": {}, "server_id": {}}], [STRANGE, STRANGE]]
+)
+def test_what_is_no_table_at_all_is_refused(tmp_path, servers):
+    assert "no rank table to start with" in fault_of(tmp_path, {"server_list": servers}, 2)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from mindvoxel.rank_table import Entry, merge, table_of
+
+from .conftest import needs_mpirun
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--recipe", "small", "--width", "2", "--down_convs", "1,1", "--up_convs", "1,1", "--patch_size", "8,16,16"]
@@ -81,6 +84,7 @@ def test_eval_from_the_root_with_model(work, trained, name):
     assert json.loads((out / "summary.json").read_text())["num_cases"] == 2
 
 
+@needs_mpirun
 def test_a_rank_that_raises_ends_the_run_and_speaks_last(work, tmp_path):
     """Rank 1 alone reads the second validation case."""
     data = tmp_path / "data"
@@ -139,7 +143,7 @@ def test_too_few_arguments_print_the_usage(tmp_path, script, needed):
     [
         (["train_standalone.sh", "0", "data", "x.csv"], "MODEL is needed"),
         (["train_distribute.sh", "absent.json", "2", "data", "x.csv"], "absent.json: no such rank table"),
-        (["train_distribute_gpu.sh", "2", "0,1,2", "data", "x.csv"], "names 3 cards"),
+        pytest.param(["train_distribute_gpu.sh", "2", "0,1,2", "data", "x.csv"], "names 3 cards", marks=needs_mpirun),
         (["train_distribute_gpu.sh", "two", "0,1", "data", "x.csv"], "DEVICE_NUM must be a whole number"),
     ],
 )
@@ -216,18 +220,32 @@ def test_a_table_of_another_size_is_refused(fake, tmp_path):
     assert not (tmp_path / "calls").exists()
 
 
-def test_a_launcher_that_is_told_to_end_ends_its_work(fake, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_launcher_that_is_told_to_end_ends_its_work(fake, tmp_path, number):
+    """By its whole group, as timeout does it, and a terminal that is closed."""
     words = ["bash", str(ROOT / "scripts" / "train_distribute.sh"), "table.json", "2", "data", "x.csv"]
     environment = dict(os.environ) | {k: str(v) for k, v in (fake | {"WORK_S": 61.5}).items()}
-    process = subprocess.Popen(words, cwd=tmp_path, env=environment)
+    process = subprocess.Popen(words, cwd=tmp_path, env=environment, start_new_session=True)
     deadline = time.monotonic() + 20
     while not (tmp_path / "calls").exists() or len((tmp_path / "calls").read_text().splitlines()) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.terminate()
-    assert process.wait(timeout=20) != 0
+    os.killpg(process.pid, number)
+    assert process.wait(timeout=20) == 143
     left = subprocess.run(["pgrep", "-f", "sleep 61.5"], capture_output=True, text=True, check=False)
     assert left.stdout == ""
+
+
+def test_the_last_words_of_work_whose_group_is_told_to_end_are_written(tmp_path):
+    work = 'trap "" HUP; trap "sleep 0.3; echo saved; exit 5" TERM; echo at work; while :; do sleep 0.05; done'
+    script = f'. "{ROOT}/scripts/common.sh"; logged "{tmp_path}/log" bash -c "$1"'
+    process = subprocess.Popen(["bash", "-c", script, "-", work], stdout=subprocess.DEVNULL, start_new_session=True)
+    while not (tmp_path / "log").exists() or "at work" not in (tmp_path / "log").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert process.wait(timeout=20) == 5
+    assert (tmp_path / "log").read_text().splitlines()[-1] == "saved"
 
 
 def test_the_gpu_launcher_hands_mpirun_every_rank(fake, tmp_path):
@@ -245,9 +263,11 @@ def test_the_gpu_launcher_hands_mpirun_every_rank(fake, tmp_path):
 
 def test_two_servers_by_msrun(fake, tmp_path):
     script, words = ROOT / "scripts" / "train_distribute.sh", ["msrun", 16, "data", "x.csv", "--num_servers", 2]
-    done = bash(script, *words, "--node_rank", 1, "--master_addr", "10.0.0.1", cwd=tmp_path, **fake)
+    outer = {"MS_ROLE": "MS_SCHED", "RANK_TABLE_FILE": "old.json", "RANK_ID": 5, "DEVICE_ID": 7}
+    done = bash(script, *words, "--node_rank", 1, "--master_addr", "10.0.0.1", cwd=tmp_path, **(fake | outer))
     assert done.returncode == 0, done.stdout + done.stderr
     call = (tmp_path / "calls").read_text()
+    assert call.startswith("rank none of  on device : ")  # an outer launcher's places are not handed on
     for word in ("--worker_num=16", "--local_worker_num=8", "--master_addr=10.0.0.1", "--master_port=8118"):
         assert f" {word} " in call
     assert " --node_rank=1 " in call
@@ -295,6 +315,7 @@ def test_a_run_is_resumed_in_its_own_folder(fake, tmp_path):
     variables = {name: value for name, value in fake.items() if name != "OUTPUT"}
     assert by_table(variables, tmp_path, **{"WORK_S": 0}).returncode == 0
     script = ROOT / "scripts" / "train_distribute.sh"
-    done = bash(script, "msrun", 2, "data", "x.csv", "--resume", "old/run", cwd=tmp_path, **variables)
-    assert done.returncode == 0, done.stderr
-    assert "--output_path old/run " in (tmp_path / "calls").read_text().splitlines()[-1]
+    for words in (["--resume", "old/run"], ["--resume=old/run"]):
+        done = bash(script, "msrun", 2, "data", "x.csv", *words, cwd=tmp_path, **variables)
+        assert done.returncode == 0, done.stderr
+        assert "--output_path old/run " in (tmp_path / "calls").read_text().splitlines()[-1]

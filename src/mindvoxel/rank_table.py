@@ -1,6 +1,7 @@
 """Rank tables 1.0: which device of which server is which rank of an Ascend run."""
 
 import ipaddress
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,9 +43,7 @@ def read_table(path: str | Path, num_ranks: int | None = None) -> list[Entry]:
 
 def check_table(table: dict, where: str, num_ranks: int | None = None) -> list[Entry]:
     """As read_table, of a table that is read already."""
-    faults = _faults_of_form(table)
-    if not faults:
-        faults = _faults_of_numbers(table, num_ranks)
+    faults = _faults_of_form(table) + _faults_of_numbers(table, num_ranks)
     if faults:
         raise InputError(f"{where}: no rank table to start with: {'; '.join(faults)}; {REMEDY}")
     return sorted(_entries(table), key=lambda entry: entry.rank)
@@ -94,7 +93,7 @@ def _faults_of_server(server, where: str) -> list[str]:
             continue
         for key in ("device_id", "rank_id"):
             value = device.get(key)
-            if not (isinstance(value, str) and value.isascii() and value.isdigit()):
+            if not _is_number(value):
                 faults.append(f'{place}: {key} is {value!r}, a number as a string ("0") is needed')
         if not _is_ip(device.get("device_ip")):
             faults.append(f"{place}: device_ip is {device.get('device_ip')!r}, an IP as a string is needed")
@@ -102,20 +101,32 @@ def _faults_of_server(server, where: str) -> list[str]:
 
 
 def _faults_of_numbers(table: dict, num_ranks: int | None) -> list[str]:
-    entries, faults = _entries(table), []
-    ranks = sorted(entry.rank for entry in entries)
-    if ranks != list(range(len(ranks))):
+    """Of what can be read of the table, whose form may be at fault."""
+    servers = [server for server in _listed(table.get("server_list")) if isinstance(server, dict)]
+    devices = [(server, device) for server in servers for device in _listed(server.get("device"))]
+    devices = [(server.get("server_id"), device) for server, device in devices if isinstance(device, dict)]
+    ranks, faults = [device.get("rank_id") for _, device in devices], []
+    if all(map(_is_number, ranks)) and (ranks := sorted(map(int, ranks))) != list(range(len(ranks))):
         faults.append(f"its rank ids are {ranks}, each of 0 to {len(ranks) - 1} is needed once")
     twice = {
-        "device {1} of server {0} is there twice": Counter((e.server, e.device_id) for e in entries),
-        "device_ip {0} is there twice": Counter((e.device_ip,) for e in entries),
-        "server {0} is there twice": Counter((server["server_id"],) for server in table["server_list"]),
+        "device {1} of server {0} is there twice": [(ip, device.get("device_id")) for ip, device in devices],
+        "device_ip {0} is there twice": [(device.get("device_ip"),) for _, device in devices],
+        "server {0} is there twice": [(server.get("server_id"),) for server in servers],
     }
-    for words, counts in twice.items():
+    for words, keys in twice.items():
+        counts = Counter(key for key in keys if all(isinstance(part, str) for part in key))
         faults += [words.format(*key) for key, count in counts.items() if count > 1]
-    if num_ranks is not None and num_ranks != len(entries):
-        faults.append(f"it lists {len(entries)} devices, but DEVICE_NUM is {num_ranks}")
+    if num_ranks is not None and num_ranks != len(devices):
+        faults.append(f"it lists {len(devices)} devices, but DEVICE_NUM is {num_ranks}")
     return faults
+
+
+def _listed(value) -> list:
+    return value if isinstance(value, list) else []
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,5}", value) is not None
 
 
 def _is_ip(value) -> bool:

@@ -47,6 +47,14 @@ def test_a_hang_ends_the_process_with_its_stacks_and_what_it_did():
     assert 'File "<string>", line 8' in done.stderr  # where it hangs
 
 
+def test_a_first_batch_that_does_not_come_is_a_hang():
+    program = HANGS.partition("step =")[0] + "WATCH.training(True)\ntime.sleep(30)\n"
+    words = [sys.executable, "-c", program, "0.5"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=25, check=False)
+    assert done.returncode == 1
+    assert "error: rank 3 hangs: what precedes the first step has lasted" in done.stderr
+
+
 @pytest.mark.parametrize("limit_s", [0.5, 0])
 def test_steps_shorter_than_the_limit_and_the_first_one_are_no_hang(limit_s):
     done = hang(limit_s, 0.2)

@@ -25,6 +25,7 @@ def write(argv: Sequence[str]) -> None:
     parser.add_argument("--device_num", default="[0,8)", help="devices as a half-open range, such as [0,8) or [0, 4)")
     parser.add_argument(
         "--visible_devices",
+        type=common.numbers,
         metavar="IDS",
         help="numbers of the chips that the range counts, such as 4,5,6,7; without it 0,1,2,…",
     )
@@ -47,20 +48,17 @@ def write(argv: Sequence[str]) -> None:
     LOGGER.info("%s: %d devices", path, len(entries))
 
 
-def _chips(text: str, visible: str | None) -> list[int]:
+def _chips(text: str, visible: Sequence[int] | None) -> Sequence[int]:
     found = re.fullmatch(r"\s*\[\s*(\d+)\s*,\s*(\d+)\s*\)\s*", text)
     if not found or int(found[1]) >= int(found[2]):
         raise InputError(f"--device_num {text!r}: a half-open range such as [0,8) is needed")
     first, end = int(found[1]), int(found[2])
-    try:
-        known = list(range(end)) if visible is None else [int(word) for word in visible.split(",")]
-    except ValueError as error:
-        raise InputError(f"--visible_devices {visible!r}: numbers such as 4,5,6,7 are needed") from error
-    if min(known) < 0 or len(set(known)) != len(known):
-        raise InputError(f"--visible_devices {visible!r}: numbers from 0 on are needed, each once")
-    if end > len(known):
-        raise InputError(f"--device_num {text} goes beyond the {len(known)} of --visible_devices {visible}")
-    return known[first:end]
+    if visible is None:
+        return range(first, end)
+    if end > len(visible):
+        shown = ",".join(map(str, visible))
+        raise InputError(f"--device_num {text} goes beyond the {len(visible)} of --visible_devices {shown}")
+    return visible[first:end]
 
 
 def _own_ip() -> str:
@@ -78,10 +76,11 @@ def _device_ip(chip: int) -> str:
     try:
         told = subprocess.run(["hccn_tool", "-i", str(chip), "-ip", "-g"], capture_output=True, text=True, check=False)
         found = re.search(r"ipaddr:\s*(\S+)", told.stdout)
-    except FileNotFoundError:
+    except OSError:  # not there, or not this user's to run
         found = None
     if not found and HCCN_CONF.is_file():
-        found = re.search(rf"^\s*address_{chip}\s*=\s*(\S+)", HCCN_CONF.read_text(encoding="utf-8"), re.MULTILINE)
+        settings = HCCN_CONF.read_text(encoding="utf-8", errors="replace")
+        found = re.search(rf"^\s*address_{chip}\s*=\s*(\S+)", settings, re.MULTILINE)
     if not found:
         raise InputError(
             f"no IP of device {chip}: neither hccn_tool -i {chip} -ip -g nor {HCCN_CONF} (address_{chip}=…) gives one; "

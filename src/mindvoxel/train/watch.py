@@ -73,8 +73,11 @@ class Watch:
         return watch
 
     def training(self, begins: bool) -> None:
-        """From here on SIGTERM waits for the end of a step; or it does no longer."""
+        """From here on SIGTERM waits for the end of a step, and a first batch that does not come is a hang; or SIGTERM
+        waits no longer."""
         self._trains = begins
+        if begins:
+            self.sign("what precedes the first step")
 
     def leave_if_told(self) -> None:
         """Raise Terminated where SIGTERM has come."""
