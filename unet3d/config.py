@@ -7,7 +7,7 @@ expect: see unet3d/README.md
 from easydict import EasyDict
 
 from mindvoxel.config.planned import base_config
-from mindvoxel.config.rules import FLAG, SHARE_BELOW_1, whole
+from mindvoxel.config.rules import SHARE_BELOW_1
 from mindvoxel.errors import InputError
 
 KIND = "planned"
@@ -15,8 +15,6 @@ HELP = {
     "network.form": "published form: nnunet_v1, nnunet_v2 or nvidia, which differ in biases, heads and kernels",
     "network.norm": "normalisation: instance, batch, group (32 groups) or none",
     "network.negative_slope": "of the leaky ReLU, and of the initialisation that goes with it",
-    "network.deep_supervision": "heads at lower resolutions take part in the loss",
-    "network.first_filters": "channels of the first stage; each stage doubles them, up to the plan's; 0: the plan's",
 }
 CHOICES = {
     "network.form": ("nnunet_v1", "nnunet_v2", "nvidia"),
@@ -24,8 +22,6 @@ CHOICES = {
 }
 RULES = {
     "network.negative_slope": SHARE_BELOW_1,
-    "network.deep_supervision": FLAG,
-    "network.first_filters": whole(0),
 }
 
 
@@ -40,5 +36,5 @@ def check(recipe: EasyDict) -> None:
 
 def get_config() -> EasyDict:
     cfg = base_config("unet3d")
-    cfg.network.update(form="nnunet_v2", norm="instance", negative_slope=0.01, deep_supervision=True, first_filters=0)
+    cfg.network.update(form="nnunet_v2", norm="instance", negative_slope=0.01)
     return cfg

@@ -7,15 +7,9 @@ expect: see unetpp/README.md
 from easydict import EasyDict
 
 from mindvoxel.config.planned import base_config
-from mindvoxel.config.rules import FLAG, whole
 
 KIND = "planned"
-HELP = {
-    "network.deep_supervision": "the heads of all depths take part in the loss",
-    "network.first_filters": "channels of the first stage; each stage doubles them, up to the plan's; 0: the plan's",
-}
-CHOICES = {}
-RULES = {"network.deep_supervision": FLAG, "network.first_filters": whole(0)}
+HELP, CHOICES, RULES = {}, {}, {}  # those of every planned model
 
 
 def check(recipe: EasyDict) -> None:
@@ -23,6 +17,4 @@ def check(recipe: EasyDict) -> None:
 
 
 def get_config() -> EasyDict:
-    cfg = base_config("unetpp")
-    cfg.network.update(deep_supervision=True, first_filters=0)
-    return cfg
+    return base_config("unetpp")

@@ -6,13 +6,9 @@ expect: see unetpp/README.md
 
 from easydict import EasyDict
 
+from mindvoxel.config.planned import make_small
 from unetpp.config import get_config as default
 
 
 def get_config() -> EasyDict:
-    cfg = default()
-    cfg.network.first_filters = 8
-    cfg.optim.update(momentum=0.9, poly_by="step", learning_rate=0.05)
-    cfg.train.update(epochs=10, steps_per_epoch=50, batch_size=2, val_steps=5, keep_interval=0)
-    cfg.eval.tta = "none"
-    return cfg
+    return make_small(default())

@@ -6,6 +6,8 @@ from mindvoxel.config import rules
 from mindvoxel.config.rules import ABOVE_0, FLAG, NOT_BELOW_0, SHARE, SHARE_BELOW_1, whole
 
 HELP = rules.HELP | {
+    "network.deep_supervision": "heads other than the last one take part in the loss, too",
+    "network.first_filters": "channels of the first stage; each stage doubles them, up to the plan's; 0: the plan's",
     "loss.batch_dice": "one Dice over the batch (batch), one a patch (patch), or as the plan says (plan)",
     "loss.include_background": "the background counts in the Dice term",
     "loss.smooth": "added to the Dice term's numerator and denominator",
@@ -51,6 +53,8 @@ CHOICES = rules.CHOICES | {
     "eval.tta": ("none", "full"),
 }
 RULES = rules.RULES | {
+    "network.deep_supervision": FLAG,
+    "network.first_filters": whole(0),
     "loss.include_background": FLAG,
     "loss.smooth": ABOVE_0,
     "data.oversampling": SHARE,
@@ -78,10 +82,10 @@ RULES = rules.RULES | {
 
 
 def base_config(model: str) -> EasyDict:
-    """nnU-Net v2's training; the model's config.py adds the `network` section and changes the rest."""
+    """nnU-Net v2's training; the model's config.py adds to the `network` section and changes the rest."""
     return EasyDict(
         model=model,
-        network={},
+        network={"deep_supervision": True, "first_filters": 0},
         loss={"batch_dice": "plan", "include_background": False, "smooth": 1e-5, "head_weights": "nnunet"},
         data={"augment": "nnunet", "oversampling": 0.33, "nvol": 2, "num_workers": 2},
         optim={"optimizer": "sgd", "learning_rate": 0.01, "momentum": 0.99, "nesterov": True, "weight_decay": 3e-5}
@@ -94,3 +98,12 @@ def base_config(model: str) -> EasyDict:
         device={"cpu_precision": "f32"},
         eval={"tta": "full", "nsd_tolerance_mm": 2.0},
     )
+
+
+def make_small(cfg: EasyDict) -> EasyDict:
+    """The recipe with few channels and few steps, changed in place: to try things in seconds or minutes on a CPU."""
+    cfg.network.first_filters = 8
+    cfg.optim.update(momentum=0.9, poly_by="step", learning_rate=0.05)
+    cfg.train.update(epochs=10, steps_per_epoch=50, batch_size=2, val_steps=5, keep_interval=0)
+    cfg.eval.tta = "none"
+    return cfg

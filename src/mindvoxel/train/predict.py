@@ -12,19 +12,8 @@ from mindvoxel.train.watch import WATCH
 def logits_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     """predict(patch): (C, [D,] H, W) float32 -> logits (K, [D,] H, W) float32, with the network in evaluation mode for
     the length of the call."""
-    call = WATCH.watched(network, "the segmentation of a window")
-
-    def predict(patch: np.ndarray) -> np.ndarray:
-        WATCH.leave_if_told()
-        training = network.training
-        network.set_train(False)
-        try:
-            logits = call(ms.Tensor(np.ascontiguousarray(patch[None], np.float32)))
-            return logits.asnumpy()[0].astype(np.float32, copy=False)
-        finally:
-            network.set_train(training)
-
-    return predict
+    evaluate = _evaluation(network, network)
+    return lambda patch: evaluate(patch).astype(np.float32, copy=False)
 
 
 class _Foreground(nn.Cell):
@@ -42,17 +31,21 @@ class _Foreground(nn.Cell):
 def foreground_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     """predict(patch): (D, H, W) float32 -> foreground probability (D, H, W) float32, with the network in evaluation
     mode for the length of the call."""
-    cell = _Foreground(network)
+    evaluate = _evaluation(_Foreground(network), network)
+    return lambda patch: evaluate(patch[None])
+
+
+def _evaluation(cell: nn.Cell, network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
+    """One image through `cell`, which holds `network`: afterwards the network trains again if it did before."""
     call = WATCH.watched(cell, "the segmentation of a window")
 
-    def predict(patch: np.ndarray) -> np.ndarray:
+    def evaluate(image: np.ndarray) -> np.ndarray:
         WATCH.leave_if_told()
         training = network.training
         cell.set_train(False)
         try:
-            image = ms.Tensor(np.ascontiguousarray(patch[None, None], np.float32))
-            return call(image).asnumpy()[0]
+            return call(ms.Tensor(np.ascontiguousarray(image[None], np.float32))).asnumpy()[0]
         finally:
             network.set_train(training)
 
-    return predict
+    return evaluate
