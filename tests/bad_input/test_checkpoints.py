@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from mindvoxel.cli import train
+
 from .conftest import CPU, eval_vnet, export_vnet, left_behind, train_argv, train_vnet
 
 
@@ -123,3 +125,12 @@ def test_a_run_is_not_written_over_another(refused, phantom, tmp_path, run_folde
     before = (run_folder / "last.ckpt").read_bytes()
     refused(train_vnet, train_argv(phantom, tmp_path / "train.csv", run_folder), "holds a run already", "--resume")
     assert (run_folder / "last.ckpt").read_bytes() == before
+
+
+def test_a_damaged_record_beside_the_newest_run(refused, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "last.ckpt").touch()
+    (tmp_path / "run" / "recipe.json").write_text('{"model": "une')
+    argv = [*CPU, "--model", "unet3d", "--output_path", tmp_path, "--continue_training", "--dim", "3", "--fold", "0"]
+    refused(train.main, argv, "run/recipe.json: not JSON", "remove that run")
+    assert left_behind(tmp_path) == ["run/last.ckpt", "run/recipe.json"]

@@ -77,7 +77,7 @@ def _newest_run(args: Namespace) -> str | None:
     found = []
     for path in [root / "last.ckpt", *root.glob("*/last.ckpt")]:
         record = path.with_name("recipe.json")
-        if path.is_file() and record.is_file() and _is_same_run(args, json.loads(record.read_text(encoding="utf-8"))):
+        if path.is_file() and record.is_file() and _is_same_run(args, read_json(record, "remove that run")):
             found.append(path)
     if not found:
         return None
