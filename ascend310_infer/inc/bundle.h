@@ -1,0 +1,83 @@
+// A deployment bundle: deploy.json and the files that it names.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "volume.h"
+
+namespace mindvoxel {
+
+/// How one channel's intensities are scaled: ct, zscore, zscore_mask, rescale, rgb or none (data/normalize.py).
+struct Normalization {
+  std::string scheme;
+  float low = 0, high = 0, mean = 0, sd = 1;  ///< of ct alone: the clip, then (x - mean) / sd
+};
+
+/// From a scan to what the network sees.
+struct Preprocessing {
+  /// "planned": permute axes, crop, normalise, resample by a plan (data/preprocess.py);
+  /// "scan": V-Net's way (data/prepare.py).
+  std::string way;
+  std::array<std::size_t, 3> axes{0, 1, 2};      ///< planned: network axis i is scan axis axes[i] of (z, y, x)
+  std::vector<double> spacing_mm;                ///< network axes; 2 values: the first axis stays; none: all stay
+  std::string crop;                              ///< planned: nonzero or positive
+  std::string order;                             ///< planned: normalize_resample or resample_normalize
+  std::vector<Normalization> normalization;      ///< planned: one a channel
+  std::string rounding;                          ///< planned: round or floor, of the new shape
+  std::string anisotropy;                        ///< planned: above_3 or from_3
+  Shape min_shape{1, 1, 1};                      ///< scan: at least so many voxels after resampling
+  bool centre_crop = false;                      ///< scan: the min_shape in the middle alone, of the published grid
+  std::string restore_order;                     ///< scan: linear or nearest, of the probability's way back
+};
+
+/// How windows slide, and how their answers are averaged (inference/stream.py).
+struct Sliding {
+  std::vector<std::size_t> window;      ///< (D, H, W); two values: (H, W), slice by slice
+  double overlap = 0.5;
+  bool spread = true;                   ///< evenly (nnU-Net), else by a fixed step (NVIDIA)
+  std::string blend;                    ///< gaussian, nnunet, nvidia or constant
+  std::string average;                  ///< logits, probabilities, or foreground (V-Net: the probability of class 1)
+  float pad_value = 0;
+  std::vector<std::size_t> tta_axes;    ///< of the window, that --tta mirrors
+  bool validated_with_tta = false;
+
+  /// The window in 3-D; of a 2-D network one slice.
+  Shape box() const;
+};
+
+/// Of each group of label values, taken together, only the largest component stays.
+struct Postprocessing {
+  std::vector<std::vector<std::int16_t>> keep_largest;
+  int neighbours = 26;  ///< 6: voxels that share a face are connected; 26: or an edge or a corner
+};
+
+struct Bundle {
+  std::filesystem::path folder;
+  std::string model;
+  std::vector<std::string> channels;
+  std::vector<std::int16_t> label_values;   ///< value of each class; the first is the background
+  std::vector<std::string> label_names;
+  std::vector<std::int64_t> input_shape;    ///< (1, C, [D,] H, W)
+  std::vector<std::int64_t> output_shape;   ///< (1, K, [D,] H, W)
+  std::optional<Spacing> default_spacing_mm;  ///< of images that know none
+  Preprocessing preprocessing;
+  Sliding sliding;
+  Postprocessing postprocessing;
+
+  std::size_t num_classes() const { return label_values.size(); }
+  std::filesystem::path onnx() const { return folder / "model.onnx"; }
+  std::filesystem::path mindir() const { return folder / "model.mindir"; }
+  std::filesystem::path reference_image() const { return folder / "reference" / "image.nii.gz"; }
+  std::filesystem::path reference_labels() const { return folder / "reference" / "labels.nii.gz"; }
+};
+
+/// Read deploy.json and compare the size and SHA-256 of every file that it lists.
+///
+/// Throws InputError where a file is missing or changed, a key is missing or of another type, or the version is new.
+Bundle read_bundle(const std::filesystem::path& folder);
+
+}  // namespace mindvoxel
