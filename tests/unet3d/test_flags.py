@@ -3,11 +3,15 @@
 import csv
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mindvoxel import config
 from mindvoxel.cli import train
+from mindvoxel.data.plan import read_plan
+from mindvoxel.errors import InputError
 from mindvoxel.train import device
 
 from .test_run import figures, parameters, run
@@ -57,6 +61,17 @@ def test_nnunet_v1_in_two_dimensions_batch_norm_constant_rate_one_volume_a_batch
     assert "downs.0.0.conv.bias" in values
     assert not values.keys() & {"heads.0.bias", "ups.0.bias"}
     assert any(name.startswith("optimizer:accum.") for name in values)  # SGD's momentum
+
+
+def test_a_plan_that_does_not_divide_into_groups_is_refused(data):
+    from mindvoxel.train.planned import network_of_plan
+
+    plan, recipe = read_plan(data / "plan.json"), config.load_recipe("unet3d")
+    recipe.network.update(norm="group", first_filters=0)
+    chosen = plan.configurations["3d_fullres"]
+    chosen = replace(chosen, filters=(48,) * len(chosen.filters))
+    with pytest.raises(InputError, match=r"stages of \(48, .*group norm needs a multiple of 32 channels, got 48"):
+        network_of_plan(recipe, plan, chosen)
 
 
 def test_group_norm_and_no_checkpoint_at_all(data, tmp_path, monkeypatch):

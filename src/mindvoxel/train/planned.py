@@ -9,6 +9,7 @@ from mindspore import nn
 from mindvoxel.data.patches import PatchSource
 from mindvoxel.data.plan import Configuration, Plan
 from mindvoxel.data.previous import PreviousStage
+from mindvoxel.errors import InputError
 from mindvoxel.train.builder import Parts, seed_everything
 from mindvoxel.train.choices import OpenCase, learning_rates, optimizer_of, supervised_loss, training_patches
 from mindvoxel.train.device import Device
@@ -46,21 +47,24 @@ class StoredLoader:
 
 
 def network_of_plan(recipe: EasyDict, plan: Plan, configuration: Configuration) -> nn.Cell:
-    """The recipe's network by the plan's stages, which first_filters thins."""
+    """The recipe's network by the plan's stages, which first_filters thins; InputError where they do not fit."""
     own = dict(recipe.network)
     first, filters = own.pop("first_filters", 0), configuration.filters
     if first:
         filters = tuple(min(first * 2**stage, wide) for stage, wide in enumerate(filters))
     num_classes = len(plan.label_values)
-    return build_network(
-        recipe.model,
-        in_channels=plan.in_channels(configuration),
-        num_classes=num_classes,
-        strides=configuration.strides,
-        kernels=configuration.kernels,
-        filters=filters,
-        **own,
-    )
+    try:
+        return build_network(
+            recipe.model,
+            in_channels=plan.in_channels(configuration),
+            num_classes=num_classes,
+            strides=configuration.strides,
+            kernels=configuration.kernels,
+            filters=filters,
+            **own,
+        )
+    except ValueError as error:  # such as group norm, where a plan was edited
+        raise InputError(f"the plan's stages of {filters} filters and the recipe make no network: {error}") from error
 
 
 def build(
