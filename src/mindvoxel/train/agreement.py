@@ -67,9 +67,7 @@ def agreement(runner: tuple[Run, str], pairs: Pairs, where: str) -> Agreement:
     for batch, expected in pairs:
         found = run(batch)
         if expected.shape != found.shape:
-            raise WorkError(
-                f"{where}: its output has the shape {found.shape}, the network's {expected.shape}; not kept"
-            )
+            raise WorkError(f"{where}: output of shape {found.shape}, the network's is {expected.shape}; not kept")
         if not np.isfinite(found).all():
             raise WorkError(
                 f"{where}: its output is not finite by {runtime}; not kept, export in f32 or mend the checkpoint"
