@@ -3,11 +3,13 @@
 Other flags go to the program: --precision bf16, --threads 2, --fallback cpu.
 """
 
+import os
 import re
 import subprocess
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mindvoxel import config
@@ -25,7 +27,7 @@ from mindvoxel.metrics.report import score_case, summarise, write_report
 from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume, read_volume, single_file_suffix, stem_of
 
-_DATA_FILE = re.compile(rb"^(ElementDataFile\s*=\s*)(?!LOCAL|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*$", re.MULTILINE)
+_DATA_FILE = re.compile(rb"^(ElementDataFile\s*=\s*)(?!LOCAL|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*(\r?)$", re.MULTILINE)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,11 +45,11 @@ def infer(argv: Sequence[str]) -> None:
     set_up()
     bundle = read_bundle(_folder_of(Path(args.mindir_path)))
     dataset, cases = _cases(args, bundle)
+    labels = _labels(bundle, dataset)
     folder = common.new_folder(args.output_path)
     for name in ("summary.json", "metrics.csv"):  # of an earlier evaluation: they must not outlive its masks
         (folder / name).unlink(missing_ok=True)
     _segment(args.infer, bundle, cases, folder, flags)
-    labels = _labels(bundle, dataset)
     tolerance_mm = config.load_recipe(bundle.model).eval.nsd_tolerance_mm
     rows = []
     for case in cases:
@@ -88,8 +90,8 @@ def _cases(args: Namespace, bundle: Bundle) -> tuple[Dataset, list[Case]]:
     strangers = [name for name in names if name not in known]
     if strangers:
         raise InputError(
-            f"{args.split_file_path}: {len(strangers)} of {len(names)} cases are not in {data} (first: {strangers[0]}), "
-            "whose cases it has to name"
+            f"{args.split_file_path}: {len(strangers)} of {len(names)} cases are not in {data}, as {strangers[0]}; "
+            "name cases of that data set"
         )
     cases = [known[name] for name in names]
     for case in cases:
@@ -129,10 +131,13 @@ def _stage(case: Case, folder: Path, num_channels: int) -> None:
         name = f"{case.case}_{number:04d}" if numbered else case.case
         staged = folder / (name + suffix_of(image))
         if image.suffix.lower() == ".mhd":  # a copy of the header, which finds its voxels from anywhere
-            where = str(image.resolve().parent).encode()
-            staged.write_bytes(_DATA_FILE.sub(lambda m, w=where: m[1] + w + b"/" + m[2], image.read_bytes(), count=1))
+            staged.write_bytes(_DATA_FILE.sub(partial(_absolute, image.resolve().parent), image.read_bytes(), count=1))
         else:
             staged.symlink_to(image.resolve())
+
+
+def _absolute(folder: Path, found: re.Match) -> bytes:
+    return found[1] + os.fsencode(folder / os.fsdecode(found[2])) + found[3]
 
 
 def _truth(bundle: Bundle, dataset: Dataset, case: Case) -> Volume:
