@@ -39,7 +39,7 @@ def infer(argv: Sequence[str]) -> None:
     parser.add_argument("--infer", required=True, help="the program that ascend310_infer/build.sh made")
     parser.add_argument("--mindir_path", required=True, help="a bundle's folder, or its model.mindir")
     parser.add_argument("--data_path", required=True, help="a data set, or a folder that mindvoxel preprocess wrote")
-    parser.add_argument("--split_file_path", required=True, help="CSV of cases, one name a line")
+    parser.add_argument("--split_file_path", required=True, help="CSV of cases, one name a line; none: all")
     parser.add_argument("--output_path", required=True, help="folder of masks and tables")
     args, flags = parser.parse_known_args(argv)
     set_up()
@@ -86,7 +86,8 @@ def _cases(args: Namespace, bundle: Bundle) -> tuple[Dataset, list[Case]]:
     else:
         dataset = open_dataset(data, check_files=False)
     known = {case.case: case for case in dataset.cases}
-    names = [name if name in known else stem_of(name) for name in read_split(args.split_file_path)]
+    listed = known if args.split_file_path == "none" else read_split(args.split_file_path)
+    names = [name if name in known else stem_of(name) for name in listed]
     strangers = [name for name in names if name not in known]
     if strangers:
         raise InputError(
