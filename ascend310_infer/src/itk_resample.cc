@@ -8,9 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "errors.h"
 #include "itk_image.h"
-#include "sentence.h"
 
 namespace mindvoxel {
 namespace {
@@ -104,8 +102,6 @@ std::vector<float> resample_world(const std::vector<float>& voxels, const WorldG
   filter->SetDefaultPixelValue(0);
   if (order == "nearest") {
     filter->SetInterpolator(itk::NearestNeighborInterpolateImageFunction<VolumeImage>::New());
-  } else if (order != "linear") {
-    throw InputError(text("deploy.json: interpolation \"", order, "\"; linear or nearest is needed"));
   }
   filter->SetNumberOfWorkUnits(static_cast<unsigned int>(std::max<std::size_t>(threads, 1)));
   filter->Update();

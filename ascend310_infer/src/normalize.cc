@@ -107,9 +107,6 @@ void normalize(const Normalization& rule, std::vector<float>& voxels, const std:
     rescale(voxels, threads);
   } else if (rule.scheme == "rgb") {
     rescale_rgb(voxels, threads);
-  } else if (rule.scheme != "none") {
-    throw InputError(text("deploy.json: normalization scheme \"", rule.scheme,
-                          "\"; one of ct, zscore, zscore_mask, rescale, rgb, none is needed"));
   }
 }
 

@@ -9,7 +9,7 @@
 namespace mindvoxel {
 
 /// Scale one channel in place.  mask: where zscore_mask looks, one value a voxel; of other schemes not looked at.
-/// Throws InputError for an unknown scheme, or where rgb meets a value that is not in [0, 255].
+/// Throws InputError where rgb meets a value that is not in [0, 255].
 void normalize(const Normalization& rule, std::vector<float>& voxels, const std::vector<unsigned char>& mask,
                std::size_t threads);
 

@@ -2,10 +2,8 @@
 
 #include <algorithm>
 
-#include "errors.h"
 #include "itk_image.h"
 #include "segment.h"
-#include "sentence.h"
 
 namespace mindvoxel {
 namespace {
@@ -99,9 +97,6 @@ void keep_largest(const std::vector<std::int16_t>& group, int neighbours, Labels
 }  // namespace
 
 void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background) {
-  if (rule.neighbours != 6 && rule.neighbours != 26) {
-    throw InputError(text("deploy.json: ", rule.neighbours, " neighbours; 6 or 26 are needed"));
-  }
   for (const auto& group : rule.keep_largest) keep_largest(group, rule.neighbours, labels, background);
 }
 

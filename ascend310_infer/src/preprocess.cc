@@ -20,10 +20,9 @@ Prepared preprocess(const Bundle& bundle, Scan scan, std::size_t threads) {
     throw InputError(text(scan.image.channels, " channels in the scan, the network takes ", bundle.channels.size(),
                           " (", joined(bundle.channels, ", "), "); name that many"));
   }
-  const std::string& way = bundle.preprocessing.way;
-  if (way == "planned") return preprocess_planned(bundle, std::move(scan), threads);
-  if (way == "scan") return preprocess_scan(bundle, std::move(scan), threads);
-  throw InputError(text("deploy.json: preprocessing \"", way, "\"; planned or scan is needed"));
+  const bool planned = bundle.preprocessing.way == "planned";
+  return planned ? preprocess_planned(bundle, std::move(scan), threads)
+                 : preprocess_scan(bundle, std::move(scan), threads);
 }
 
 int anisotropic_axis(const Spacing& old_mm, const Spacing& new_mm, const std::string& rule) {
