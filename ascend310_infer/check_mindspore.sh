@@ -72,12 +72,16 @@ expect() {
   grep -q "Ascend" "$build/check.err" || fail "infer --device ascend $* did not name the Ascend"
 }
 
-# check VARIABLE HOME FLAGS…: build with that runtime, and look how it ends without a device
+# with VARIABLE HOME COMMAND…: a build's command with that runtime alone
+with() {
+  env -u MS_LITE_HOME -u MINDSPORE_HOME "$1=$2" "${@:3}" >"$build.log" 2>&1 ||
+    fail "the build failed: $(tail -n 20 "$build.log")"
+}
+
+# check VARIABLE HOME: build with that runtime, and look how it ends without a device
 check() {
-  local variable=$1 home=$2
-  echo "check_mindspore.sh: $variable=$home"
-  env -u MS_LITE_HOME -u MINDSPORE_HOME "$variable=$home" bash "$here/build.sh" --build_dir "$build" "${@:3}" \
-    >"$build.log" 2>&1 || fail "the build failed: $(tail -n 20 "$build.log")"
+  echo "check_mindspore.sh: $1=$2"
+  with "$1" "$2" bash "$here/build.sh" --build_dir "$build"
   expect 2
   expect 0 --fallback cpu
 }
@@ -88,7 +92,9 @@ if [ ! -d "$lite/runtime" ]; then # as in the package that a host unpacks, whose
   ln -s libmindspore-extendrt_python.so "$lite/mindspore_lite/lib/libmindspore-lite.so"
   ln -s mindspore_lite "$lite/runtime"
 fi
-check MS_LITE_HOME "$lite" --tests
+check MS_LITE_HOME "$lite"
+with MS_LITE_HOME "$lite" cmake "$build" -DMINDVOXEL_TESTS=ON
+with MS_LITE_HOME "$lite" cmake --build "$build" --target mindspore_tests
 "$build/mindspore_tests" >"$build/tests.log" 2>&1 || fail "the engine's tests failed: $(cat "$build/tests.log")"
 tail -n 1 "$build/tests.log"
 

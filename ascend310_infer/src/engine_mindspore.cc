@@ -139,7 +139,7 @@ std::unique_ptr<Engine> load_mindspore_on(const Bundle& bundle, const std::share
   const std::string file = bundle.mindir().string();
   const auto fail = [&](const std::string& reason) -> InputError {
     return InputError(runtime_name() + " cannot run " + file + " on " + device + ": " + reason +
-                      "; --fallback cpu goes on with the CPU, GLOG_v=2 shows the runtime's own log");
+                      "; --fallback cpu takes the CPU in its place, GLOG_v=2 shows the runtime's own log");
   };
   auto model = std::make_unique<mindspore::Model>();
   std::string reason = failure_of([&] { return build(*model, file, context); });
