@@ -2,9 +2,11 @@
 
     python torch_forward.py WINDOW.bin D H W f32|bf16 0|1
 
-The last says whether tensors lie channels_last_3d. Reads "step" lines, answers each with the seconds of one window.
+The last says whether tensors lie channels_last_3d. Reads "step" lines, answers each with the seconds of one window;
+at the end of input prints the peak resident memory in MB.
 """
 
+import resource
 import sys
 import time
 
@@ -28,6 +30,7 @@ def main() -> None:
             network(image).float().numpy()
         sys.stdout.write(f"{time.perf_counter() - start}\n")
         sys.stdout.flush()
+    sys.stdout.write(f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}\n")
 
 
 if __name__ == "__main__":
