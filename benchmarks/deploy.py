@@ -5,16 +5,16 @@
 
 PYTHON has torch and nnunetv2; without it ours is measured alone. ascend310_infer/build.sh has been run.
 
-network: one window of V-Net's published form, 1x1x128x128x64, by the C++ program, by Python with this project's operator
-and with MindSpore's own kernels (with the settings of mindvoxel.train.device), and by PyTorch in f32 and in bf16
-autocast, the faster of channels_last_3d and not. All take turns, medians after one round that warms up. `s a window` is
-the call alone, `difference` the largest of a logit from Python's f32, as a share of the largest logit.
+network: one window of V-Net's published form, 1x1x128x128x64, by the C++ program, by Python with this project's
+operator and with MindSpore's own kernels (with the settings of mindvoxel.train.device), and by PyTorch in f32 and in
+bf16 autocast, the faster of channels_last_3d and not. All take turns, medians after one round that warms up. `s a
+window` is the call alone, `difference` the largest of a logit from Python's f32, as a share of the largest logit.
 
 ct: a made CT of --shape at 1.6x0.8x0.8 mm through nnU-Net's network for the Liver (128x128x128, 1x0.7676x0.7676 mm,
-windows overlap by a half, no mirroring), with weights as they were drawn. The C++ program does all of it. nnU-Net v2's own
-predictor does, in one process, all but the network: this computes --windows windows after a first one, and each further
-window is answered by the last answer. Its `network` and `whole` are therefore computed, from the median of a window
-times the number of windows; everything else is measured. `MB` is the highest resident memory of the process.
+windows overlap by a half, no mirroring), with weights as they were drawn. The C++ program does all of it. nnU-Net v2's
+own predictor, in one process, does all but the network: this computes --windows windows after a first one, and each
+further window is answered by the last answer. Its `network` and `whole` are therefore computed, from the median of a
+window times the number of windows; everything else is measured. `MB` is the highest resident memory of the process.
 """
 
 import argparse
@@ -29,8 +29,9 @@ from pathlib import Path
 
 import deploy_network
 from inference_memory import make_ct
-from preprocess import environment, table
 from train_step import has_torch
+
+from preprocess import environment, table
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACING_MM = (1.6, 0.8, 0.8)

@@ -2,8 +2,9 @@
 
     python deploy_network.py CKPT WINDOW.bin mindspore|f32|bf16 ANSWER.npy
 
-is the process of a Python side: MindSpore's own kernels, or this project's operator in f32 or bf16. It reads "step" lines,
-answers each with the seconds of one window, and at the end of input leaves its logits and prints its peak memory in MB.
+is the process of a Python side: MindSpore's own kernels, or this project's operator in f32 or bf16. It reads "step"
+lines, answers each with the seconds of one window, and at the end of input leaves its logits and prints its peak
+memory in MB.
 """
 
 import json
@@ -79,7 +80,7 @@ def start_sides(infer: Path, folder: Path, torch_python: str | None) -> dict:
 
 
 def measure(infer: Path, folder: Path, torch_python: str | None, repeat: int) -> list[dict]:
-    """A row a side: median seconds of a window, the peak of the process, and how far its logits are from Python's f32."""
+    """A row a side: median seconds of a window, peak of the process, largest difference of a logit from Python's f32."""
     sides = start_sides(infer, folder, torch_python)
     times: dict[str, list] = {name: [] for name in sides}
     for turn in range(repeat + 1):  # the first warms up

@@ -48,7 +48,10 @@ def plans_of(ours: dict) -> dict:
     kwargs = {"n_stages": stages, "features_per_stage": config["filters"], "conv_op": "torch.nn.modules.conv.Conv3d"}
     kwargs |= {"kernel_sizes": config["kernels"], "strides": config["strides"], "n_conv_per_stage": [2] * stages}
     kwargs |= {"n_conv_per_stage_decoder": [2] * (stages - 1), "conv_bias": True}
-    kwargs |= {"norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d", "norm_op_kwargs": {"eps": 1e-5, "affine": True}}
+    kwargs |= {
+        "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+    }
     kwargs |= {"dropout_op": None, "dropout_op_kwargs": None}
     kwargs |= {"nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": True}}
     architecture = {"network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet"}
@@ -59,7 +62,10 @@ def plans_of(ours: dict) -> dict:
     for what, order in (("data", 3), ("seg", 1), ("probabilities", 1)):
         theirs[f"resampling_fn_{what}"] = RESAMPLING
         theirs[f"resampling_fn_{what}_kwargs"] = {
-            "is_seg": what == "seg", "order": order, "order_z": 0, "force_separate_z": None
+            "is_seg": what == "seg",
+            "order": order,
+            "order_z": 0,
+            "force_separate_z": None,
         }
     intensities = {"0": {key: intensity[key] for key in ("mean", "median", "min", "max", "percentile_00_5")}}
     intensities["0"] |= {"percentile_99_5": intensity["percentile_99_5"], "std": intensity["sd"]}
@@ -127,9 +133,7 @@ def main() -> None:
         verbose=False,
         allow_tqdm=False,
     )
-    predictor.manual_initialization(
-        counted, plans, chosen, [counted.state_dict()], dataset, "nnUNetTrainer", (0, 1, 2)
-    )
+    predictor.manual_initialization(counted, plans, chosen, [counted.state_dict()], dataset, "nnUNetTrainer", (0, 1, 2))
     seconds = time_stages()
     predictor.predict_from_files_sequential(images, output)
     found = {"seconds": seconds, "window_seconds": counted.seconds, "num_windows": counted.asked}
