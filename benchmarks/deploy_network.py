@@ -80,7 +80,7 @@ def start_sides(infer: Path, folder: Path, torch_python: str | None) -> dict:
 
 
 def measure(infer: Path, folder: Path, torch_python: str | None, repeat: int) -> list[dict]:
-    """A row a side: median seconds of a window, peak of the process, largest difference of a logit from Python's f32."""
+    """A row a side: median s of a window, peak MB of the process, largest difference from Python's f32 logits."""
     sides = start_sides(infer, folder, torch_python)
     times: dict[str, list] = {name: [] for name in sides}
     for turn in range(repeat + 1):  # the first warms up

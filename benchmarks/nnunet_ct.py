@@ -2,7 +2,7 @@
 
     python nnunet_ct.py PLAN_JSON IMAGE_FOLDER OUTPUT_FOLDER WINDOWS
 
-PLAN_JSON is ours, from which nnU-Net's is made. The network, with weights as they were drawn, is asked for WINDOWS windows
+PLAN_JSON is ours, from which nnU-Net's is made. The network, with weights as they were drawn, computes WINDOWS windows
 after a first one that warms up; each further window is answered by the last answer. Standard output ends with a line of
 JSON: seconds of each stage, seconds of each window that was computed, and the number of all windows.
 """
