@@ -14,7 +14,8 @@ ct: a made CT of --shape at 1.6x0.8x0.8 mm through nnU-Net's network for the Liv
 windows overlap by a half, no mirroring), with weights as they were drawn. The C++ program does all of it. nnU-Net v2's
 own predictor, in one process, does all but the network: this computes --windows windows after a first one, and each
 further window is answered by the last answer. Its `network` and `whole` are therefore computed, from the median of a
-window times the number of windows; everything else is measured. `MB` is the highest resident memory of the process.
+window times the number of windows; everything else is measured. Seconds; `way back` holds blending, the way to the
+scan's grid and argmax; `whole` is the process from start to end, `MB` its highest resident memory.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from preprocess import environment, table
 
 ROOT = Path(__file__).resolve().parents[1]
 SPACING_MM = (1.6, 0.8, 0.8)
-STAGES = ("load", "read", "preprocess", "network", "blend and way back", "postprocess", "write")
+STAGES = ("load", "read", "preprocess", "network", "way back", "postprocess", "write")
 
 
 def run(command: list, variables: dict) -> tuple[str, float, float]:
@@ -65,7 +66,8 @@ def ct_by_ours(infer: Path, bundle: Path, image: Path, precision: str, output: P
     words = [infer, "--bundle", bundle, "--input", image, "--output", output, "--device", "cpu"]
     _, whole_s, peak_mb = run([*words, "--precision", precision], environment())
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    row = {"side": f"C++ {precision}", "windows": report["windows"]} | report["seconds"]
+    row = {"side": f"C++ {precision}", "windows": report["windows"]["calls"], "load": report["load_s"]}
+    row |= {name.removesuffix("_s").replace("_", " "): seconds for name, seconds in report["stages"].items()}
     return row | {"whole": whole_s, "MB": peak_mb}
 
 
@@ -78,7 +80,7 @@ def ct_by_peer(python: Path, plan: Path, image: Path, output: Path, windows: int
     computed_s = sum(found["window_seconds"])
     network_s = asked * statistics.median(found["window_seconds"][1:])
     row = {"side": "nnU-Net v2 f32", "windows": asked, "read": measured["read"], "preprocess": measured["preprocess"]}
-    row |= {"network": network_s, "blend and way back": measured["windows"] - computed_s + measured["way back"]}
+    row |= {"network": network_s, "way back": measured["windows"] - computed_s + measured["way back"]}
     return row | {"write": measured["write"], "whole": whole_s - computed_s + network_s, "MB": peak_mb}
 
 

@@ -43,7 +43,7 @@ class Program:
         subprocess.run([str(word) for word in self.words], check=True, capture_output=True)
         report = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         self.peak = max(self.peak, report["peak_memory_mb"])
-        return report["call_seconds"][-1]
+        return report["windows"]["call_s"][-1]
 
     def stop(self) -> float:
         return self.peak
