@@ -67,7 +67,7 @@ log=$build/configure.log
 if ! cmake -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=$type -DMINDVOXEL_TESTS=$tests -DMINDVOXEL_SANITIZE=$sanitize \
   -DOpenVINO_DIR="${openvino:-OpenVINO_DIR-NOTFOUND}" >"$log" 2>&1; then
   if [ -f "$build/missing.txt" ]; then
-    fail "$(cat "$build/missing.txt"); on Debian or Ubuntu, as root: apt-get install the packages in brackets"
+    fail "$(cat "$build/missing.txt")"
   fi
   cat "$log" >&2
   fail "CMake failed, see above"

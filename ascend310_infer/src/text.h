@@ -1,4 +1,4 @@
-// Numbers as messages show them.
+// Sentences put together from parts.
 #pragma once
 
 #include <sstream>
@@ -6,17 +6,30 @@
 
 namespace mindvoxel {
 
-/// "(1, 2, 3)" of any range.
-template <typename Range>
-std::string in_brackets(const Range& values) {
-  std::ostringstream text;
-  const char* before = "(";
+/// All parts one after the other, as << writes them.
+template <typename... Parts>
+std::string text(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+/// Values with `between` them, as << writes each.
+template <typename Values>
+std::string joined(const Values& values, const char* between) {
+  std::ostringstream out;
+  const char* before = "";
   for (const auto& value : values) {
-    text << before << value;
-    before = ", ";
+    out << before << value;
+    before = between;
   }
-  text << (before[0] == '(' ? "()" : ")");
-  return text.str();
+  return out.str();
+}
+
+/// "(1, 2, 3)".
+template <typename Values>
+std::string in_brackets(const Values& values) {
+  return "(" + joined(values, ", ") + ")";
 }
 
 }  // namespace mindvoxel
