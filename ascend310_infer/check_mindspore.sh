@@ -23,6 +23,7 @@ cache=${XDG_CACHE_HOME:-$HOME/.cache}/mindvoxel
 build=${BUILD_DIR:-$here/build-mindspore}
 python=python3
 [ ! -x "$here/../.venv/bin/python" ] || python=$here/../.venv/bin/python
+mkdir -p "$build" || fail "$build cannot be made; set BUILD_DIR to a folder that can be written"
 mkdir -p "$cache" || fail "$cache cannot be made; set XDG_CACHE_HOME to a folder that can be written"
 
 # wheel PACKAGE PYTHON PATTERN: the members of its wheel that match, as $cache/PACKAGE-2.0.0; complete or not there
@@ -74,8 +75,8 @@ expect() {
 
 # with VARIABLE HOME COMMAND…: a build's command with that runtime alone
 with() {
-  env -u MS_LITE_HOME -u MINDSPORE_HOME "$1=$2" "${@:3}" >"$build.log" 2>&1 ||
-    fail "the build failed: $(tail -n 20 "$build.log")"
+  env -u MS_LITE_HOME -u MINDSPORE_HOME "$1=$2" "${@:3}" >"$build/check.log" 2>&1 ||
+    fail "the build failed: $(tail -n 20 "$build/check.log")"
 }
 
 # check VARIABLE HOME: build with that runtime, and look how it ends without a device
