@@ -59,7 +59,7 @@ def check_tables(ours: Path, theirs: Path, masks: dict[str, tuple[str, str]]) ->
 def test_v_net(environment, phantom, tmp_path):
     (tmp_path / "val.csv").write_text("Case04.mhd\nCase01.mhd\n")
     network = {"network__width": 2, "network__down_convs": [1, 1], "network__up_convs": [1, 1]}
-    data = {"data__patch_size": [8, 16, 16], "data__spacing_mm": [6.0, 4.0, 4.0]}
+    data = {"data__patch_size": [8, 16, 16], "data__spacing_mm": [6.0, 4.0, 4.0], "eval__largest_component": False}
     run = vnet_run(tmp_path / "run", **data, **network)
     evaluated(run, "vnet", tmp_path / "eval", "--data_path", phantom, "--eval_split_file_path", tmp_path / "val.csv")
     words = (bundle_of(run, "vnet") / "model.mindir", phantom, "val.csv", 0, "--threads", 2)
