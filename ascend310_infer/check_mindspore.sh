@@ -9,6 +9,7 @@
 # libraries stay in ${XDG_CACHE_HOME:-~/.cache}/mindvoxel (0.7 GB).  LIBPYTHON39: libpython3.9.so.1.0, which MindSpore
 # 2.0.0 needs; else it is looked for.  BUILD_DIR: in the place of ascend310_infer/build-mindspore.
 set -euo pipefail
+unset GLOG_v # what the runtime tells is looked at
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 fail() {

@@ -113,7 +113,8 @@ std::string captured(const std::function<void()>& work) {
   Redirection redirection;
   work();
   std::string log = redirection.stop();
-  if (std::getenv("GLOG_v") != nullptr) std::cerr << log << std::flush;
+  const char* level = std::getenv("GLOG_v");
+  if (level != nullptr && level[0] >= '0' && level[0] <= '2') std::cerr << log << std::flush;
   return log;
 }
 

@@ -7,8 +7,8 @@
 
 namespace mindvoxel {
 
-/// All that this process prints, on both outputs, while `work` runs; nothing of it is shown, unless GLOG_v is set, by
-/// which a user of MindSpore asks for its log.
+/// All that this process prints, on both outputs, while `work` runs; nothing of it is shown, unless GLOG_v is 0, 1
+/// or 2, by which a user of MindSpore asks for warnings and more.
 ///
 /// An exception of `work` passes.  Throws WorkError where the outputs cannot be turned aside.
 std::string captured(const std::function<void()>& work);
