@@ -158,7 +158,7 @@ std::string load_failure(const std::string& printed, const std::string& status) 
     return "no Ascend device can be used, " + found[1].str() + ": see npu-smi info for the devices";
   }
   for (const char* level : {"[CRITICAL]", "[ERROR]"}) {
-    const std::string message = first_message(log, level);
+    std::string message = first_message(log, level);
     if (!message.empty()) return message;
   }
   return first_message(status, "");
