@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "data": (READING, SCIENCE),
     "datasets": (READING | {"data"}, SCIENCE),
     "inference": (READING | {"data", "datasets"}, SCIENCE),
-    "bundle": (READING | {"data", "datasets"}, SCIENCE),
+    "bundle": (READING | {"data", "datasets", "inference"}, SCIENCE),
     "config": ({"errors"}, {"easydict"}),
     "zoo": ({"errors", "train.device"}, set()),
     "ops": (GROUND, {"mindspore", "numpy"}),
@@ -39,7 +39,7 @@ MAY_IMPORT = {
         {"mindspore", "numpy", "easydict", "openvino", "matplotlib"},
     ),
     "prediction": (
-        READING | {"data", "inference", "config", "nn.exporting", "train", "zoo"},
+        READING | {"data", "inference", "bundle", "config", "nn.exporting", "train", "zoo"},
         {"mindspore", "numpy", "easydict", "openvino"},
     ),
     "cli": (None, {"easydict", "psutil"}),  # every part; the work and its packages are further down

@@ -61,6 +61,7 @@ struct Bundle {
   std::vector<std::string> channels;
   std::vector<std::int16_t> label_values;   ///< value of each class; the first is the background
   std::vector<std::string> label_names;
+  std::string input_name, output_name;      ///< of the network's tensors in model.onnx
   std::vector<std::int64_t> input_shape;    ///< (1, C, [D,] H, W)
   std::vector<std::int64_t> output_shape;   ///< (1, K, [D,] H, W)
   std::optional<Spacing> default_spacing_mm;  ///< of images that know none

@@ -68,3 +68,14 @@ def read_json(path: str | Path, remedy: str = "write it anew") -> dict:
     if not isinstance(values, dict):
         raise InputError(f"{path}: a JSON object with keys is needed, got a {type(values).__name__}; {remedy}")
     return values
+
+
+def laid_out(value, indent: str = "") -> str:
+    """JSON with an object's keys on lines of their own and lists of numbers on one line, to be edited by hand."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        lines = [f"{inner}{json.dumps(key)}: {laid_out(part, inner)}" for key, part in value.items()]
+        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
+        return "[\n" + ",\n".join(inner + laid_out(part, inner) for part in value) + f"\n{indent}]"
+    return json.dumps(value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mindvoxel.data.plan_check import SCHEMES as SCHEMES  # part of the plan's own vocabulary
 from mindvoxel.data.plan_check import VERSION, check_plan
-from mindvoxel.files import read_json, write_text
+from mindvoxel.files import laid_out, read_json, write_text
 
 _CT_USES = ("mean", "sd", "percentile_00_5", "percentile_99_5")
 _ABSENT = "absent"
@@ -114,23 +114,12 @@ class Plan:
 
 def write_plan(path: str | Path, plan: Plan) -> None:
     """Write plan.json whole or not at all."""
-    write_text(path, _laid_out(plan_to_json(plan)) + "\n")
+    write_text(path, laid_out(plan_to_json(plan)) + "\n")
 
 
 def read_plan(path: str | Path) -> Plan:
     """Read and check plan.json; raises InputError that names the key at fault."""
     return plan_from_json(read_json(path, "write a plan with mindvoxel plan"), str(path))
-
-
-def _laid_out(value, indent: str = "") -> str:
-    """JSON with an object's keys on lines of their own and lists of numbers on one line, to be edited by hand."""
-    inner = indent + "  "
-    if isinstance(value, dict) and value:
-        lines = [f"{inner}{json.dumps(key)}: {_laid_out(part, inner)}" for key, part in value.items()]
-        return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-    if isinstance(value, list) and any(isinstance(part, dict) for part in value):
-        return "[\n" + ",\n".join(inner + _laid_out(part, inner) for part in value) + f"\n{indent}]"
-    return json.dumps(value)
 
 
 def plan_to_json(plan: Plan) -> dict:

@@ -1,7 +1,7 @@
 """What computes a network: MindSpore on any device, or OpenVINO on the CPU."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,6 +32,16 @@ class Engine:
     def logits(self, patch: np.ndarray) -> np.ndarray:
         """One window, (C, [D,] H, W) -> (K, [D,] H, W): the Predictor that inference wants."""
         return self.run(np.ascontiguousarray(patch[None], np.float32))[0]
+
+    def telling(self, tell: Callable[[np.ndarray, np.ndarray], None]) -> "Engine":
+        """The same, which calls tell(batch, logits) after each call."""
+
+        def run(batch: np.ndarray) -> np.ndarray:
+            answer = self.run(batch)
+            tell(batch, answer)
+            return answer
+
+        return replace(self, run=run)
 
 
 def load_engine(

@@ -1,7 +1,7 @@
 """A Predictor stays loaded: an array and its spacing, or a Volume, in; labels on the same grid out."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -141,6 +141,10 @@ class Predictor:
         """How often networks are asked for it: windows, times mirrors, times folds."""
         return self._way.num_windows(prepared)
 
+    def tell_calls(self, tell: Callable[[np.ndarray, np.ndarray], None]) -> None:
+        """From now on tell(batch, logits), both float32, is called after each call of a network."""
+        self._way.tell_calls(tell)
+
 
 def _load(path: Path, trained: Trained, options: Options):
     """The Engine of a checkpoint; a warning where its training goes on, or was broken off."""
@@ -168,6 +172,9 @@ class _Planned:
             axes = tuple(range(trained.plan.configurations[name].dim)) if mirrored else ()
             sliding = sliding_of(trained.plan, name, axes)
             self.slidings[name] = sliding if options.overlap is None else replace(sliding, overlap=options.overlap)
+
+    def tell_calls(self, tell: Callable) -> None:
+        self.engines = {name: [engine.telling(tell) for engine in each] for name, each in self.engines.items()}
 
     def prepare(self, volume: Volume, name: str) -> list[Preprocessed]:
         return [preprocess_volume(volume, self.plan, configuration, name) for configuration in self.engines]
@@ -222,6 +229,9 @@ class _Scans:
         words = self.recipe.eval
         self.mirror_axes = {"none": (), "full": (0, 1, 2), None: tuple(words.mirror_axes)}[options.tta]
         self.overlap = words.overlap if options.overlap is None else options.overlap
+
+    def tell_calls(self, tell: Callable) -> None:
+        self.engine = self.engine.telling(tell)
 
     def prepare(self, volume: Volume, name: str) -> list[Prepared]:
         if volume.num_channels != 1:

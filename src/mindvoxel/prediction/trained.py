@@ -55,7 +55,7 @@ def find_trained(model_dir: str | Path, folds: tuple[int, ...] | None = None, ch
             raise InputError(f"{folder}: is one run, among which no folds can be chosen; leave --folds out")
         return _trained([folder], None, checkpoint)
     if (folder / "best.json").is_file():
-        best = _read_best(folder / "best.json")
+        best = read_best(folder / "best.json")
         _tell_changed(folder, best)
         chosen = folds or tuple(best["folds"])
         runs = [run for name in best["configurations"] for run in _fold_runs(folder / name, chosen)]
@@ -86,7 +86,7 @@ def _fold_runs(folder: Path, folds: tuple[int, ...] | None) -> list[Path]:
     return [found[fold] for fold in sorted(folds or found)]
 
 
-def _read_best(path: Path) -> dict:
+def read_best(path: Path) -> dict:
     """best.json with its configurations, folds and postprocessing."""
     best = read_json(path, "mindvoxel results writes it")
     lists = {"configurations": str, "folds": int, "postprocessing": list}

@@ -17,16 +17,37 @@ def compile_onnx(path: Path, precision: str):
 
     Raises InputError where OpenVINO is not installed, or the processor has no bf16.
     """
+    openvino = _openvino()
+    with _no_limit():
+        core = openvino.Core()
+        if precision == "bf16" and not _has_bf16(core):
+            raise InputError("precision bf16 needs AVX512-BF16 or AMX, which this processor lacks; choose f32")
+        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": available_cores()}
+        return core.compile_model(core.read_model(path), "CPU", settings)
+
+
+def has_bf16() -> bool:
+    """Whether OpenVINO can compute in bf16 on this processor; raises InputError where OpenVINO is not installed."""
+    openvino = _openvino()
+    with _no_limit():
+        return _has_bf16(openvino.Core())
+
+
+def openvino_version() -> str:
+    """As 2026.1.0."""
+    return _openvino().__version__.partition("-")[0]
+
+
+def _openvino():
     try:
         import openvino
     except ImportError as error:
         raise InputError("OpenVINO is needed and is not there; pip install 'mindvoxel[onnx]'") from error
-    with _no_limit():
-        core = openvino.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise InputError("precision bf16 needs AVX512-BF16 or AMX, which this processor lacks; choose f32")
-        settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": available_cores()}
-        return core.compile_model(core.read_model(path), "CPU", settings)
+    return openvino
+
+
+def _has_bf16(core) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+// infer: scans to masks by a deployment bundle, without Python.
+#include <algorithm>
+#include <iostream>
+#include <new>
+#include <sstream>
+
+#include "bundle.h"
+#include "cases.h"
+#include "engine.h"
+#include "errors.h"
+#include "files.h"
+#include "machine.h"
+#include "network_stage.h"
+#include "options.h"
+#include "report.h"
+#include "self_test.h"
+#include "stop.h"
+
+namespace mindvoxel {
+namespace {
+
+constexpr int kDone = 0, kWorkFailed = 1, kBadInput = 2, kSignal = 128;
+
+std::unique_ptr<Engine> load_engine(const Bundle& bundle, const Options& options) {
+  const EngineOptions how{options.device_id, options.precision, options.threads};
+  if (options.device == "cpu") return load_openvino(bundle, how);
+  try {
+    return load_mindspore(bundle, how);
+  } catch (const std::exception& error) {
+    if (!options.fallback_cpu) throw;
+    std::cerr << "warning: the CPU is used instead of the Ascend: " << error.what() << std::endl;
+    return load_openvino(bundle, how);
+  }
+}
+
+/// Throws InputError where one of the files is there, unless it may be replaced.
+template <typename Jobs, typename PathOf>
+void refuse_existing(const Jobs& jobs, const Options& options, const PathOf& path_of) {
+  if (options.overwrite) return;
+  for (const auto& job : jobs) {
+    if (std::filesystem::exists(path_of(job))) {
+      throw InputError(path_of(job).string() + " is there already; name another --output, or say --overwrite");
+    }
+  }
+}
+
+void finish(Report& report, const Options& options, Clock& clock) {
+  report.total_s = clock.lap();
+  report.peak_memory_mb = peak_memory_mb();
+  print_table(report, std::cout);
+  if (!options.output.empty()) write_report(report, options.output / "report.json");
+  if (!options.report.empty()) write_report(report, options.report);
+}
+
+void run(const Options& options) {
+  Clock clock, load_clock;
+  const Bundle bundle = read_bundle(options.bundle);
+  std::vector<WindowFile> windows;
+  std::vector<Job> jobs;
+  if (options.network_stage) {
+    windows = find_windows(bundle, options.input, options.output);
+    refuse_existing(windows, options, [](const WindowFile& file) { return file.output; });
+  } else if (!options.self_test) {
+    jobs = find_jobs(bundle, options);
+    refuse_existing(jobs, options, [](const Job& job) { return job.mask; });
+  }
+  if (!options.output.empty()) make_folder(options.output);
+  if (!options.report.empty()) make_folder(std::filesystem::absolute(options.report).parent_path());
+  Report report;
+  report.bundle = options.bundle.string();
+  report.tta = options.tta;
+  report.threads = options.threads;
+  load_clock.lap();
+  const std::unique_ptr<Engine> engine = load_engine(bundle, options);
+  report.load_s = load_clock.lap();
+  report.engine = engine->describe();
+  if (options.network_stage) {
+    run_windows(bundle, windows, *engine, report);
+  } else if (options.self_test) {
+    self_test(bundle, *engine, options, report);
+  } else {
+    if (bundle.sliding.validated_with_tta && !options.tta) {
+      std::cout << "the bundle was validated with mirrored windows; --tta mirrors them\n";
+    }
+    run_cases(bundle, jobs, *engine, options, report);
+  }
+  finish(report, options, clock);
+  throw_faults(report);
+}
+
+/// One line on standard error, whatever the message holds.
+int fail(const std::string& message, int status) {
+  std::istringstream words(message);
+  std::string line = "error:";
+  for (std::string word; words >> word;) line += " " + word;
+  std::cerr << line << std::endl;
+  return status;
+}
+
+}  // namespace
+}  // namespace mindvoxel
+
+int main(int argc, char** argv) {
+  using namespace mindvoxel;
+  try {
+    const std::optional<Options> options = parse_options(argc, argv);
+    if (!options) return kDone;
+    note_signals();
+    run(*options);
+    std::cout.flush();
+    if (!std::cout) return fail("the table cannot be written to standard output; is its disk full?", kWorkFailed);
+    return kDone;
+  } catch (const Stopped& told) {
+    return fail("told to end; what was written is whole, and --overwrite makes it anew", kSignal + told.signal);
+  } catch (const InputError& error) {
+    return fail(error.what(), kBadInput);
+  } catch (const std::bad_alloc&) {
+    return fail("there is not enough memory; take a machine with more", kWorkFailed);
+  } catch (const std::exception& error) {
+    return fail(error.what(), kWorkFailed);
+  }
+}
