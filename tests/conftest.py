@@ -8,6 +8,8 @@ import pytest
 
 from mindvoxel.train import device
 
+from .harness import built
+
 os.environ.pop("DEVICE_TARGET", None)
 device.prepare_cpu()
 
@@ -25,6 +27,12 @@ needs_mpirun = pytest.mark.skipif(
 def cpu():
     """The CPU as this process's device, in graph mode."""
     return device.prepare("CPU")
+
+
+@pytest.fixture(scope="session")
+def harness() -> Path:
+    """A build of the C++ harness with its test programs; infer is the program itself."""
+    return built()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ namespace mindvoxel {
 /// root: where /proc and /sys lie, for tests.
 std::size_t available_cores(const std::filesystem::path& root = "/");
 
-/// The most memory that this process has held at once, MB (2**20 bytes).
+/// The most memory that this process has held at once, MB (2**20 bytes); 0 where the kernel does not tell.
 double peak_memory_mb();
 
 }  // namespace mindvoxel

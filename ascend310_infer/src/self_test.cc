@@ -1,5 +1,8 @@
 #include "self_test.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <iomanip>
 #include <iostream>
 #include <sstream>
@@ -14,8 +17,17 @@ namespace {
 
 constexpr double kLeastEqual = 0.999;
 
+/// Equal to what a NIfTI file, which holds float32, can tell.
+template <std::size_t N>
+bool close(const std::array<double, N>& a, const std::array<double, N>& b) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (!(std::abs(a[i] - b[i]) <= 1e-6 * std::max(1.0, std::abs(b[i])))) return false;
+  }
+  return true;
+}
+
 bool same(const Geometry& a, const Geometry& b) {
-  return a.spacing_mm == b.spacing_mm && a.origin_mm == b.origin_mm && a.direction == b.direction;
+  return close(a.spacing_mm, b.spacing_mm) && close(a.origin_mm, b.origin_mm) && close(a.direction, b.direction);
 }
 
 /// Share of voxels that hold the same label; 0 where the shapes differ.

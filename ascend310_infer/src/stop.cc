@@ -18,6 +18,7 @@ void note_signals() {
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file above the limit of its size is an error of the write
 }
 
 void stop_if_told() {

@@ -12,7 +12,7 @@ class Stopped : public std::runtime_error {
   const int signal;
 };
 
-/// From now on SIGINT and SIGTERM are noted; a second one ends the program at once.
+/// From now on SIGINT and SIGTERM are noted; a second one ends the program at once.  SIGXFSZ is ignored.
 void note_signals();
 
 /// Throws Stopped where a signal has been noted.

@@ -72,9 +72,23 @@ def test_flags_of_export(refused, tmp_path, checkpoint):
     argv = [*CPU, "--ckpt_file", checkpoint, "--file_name", tmp_path / "vnet"]
     refused(export_vnet, [*argv, "--file_format", "AIR"], "AIR needs an Ascend backend", "export MINDIR or ONNX here")
     refused(
-        export_vnet, [*argv, "--file_format", "TFLITE"], "--file_format must be one of MINDIR, ONNX, AIR, got 'TFLITE'"
+        export_vnet,
+        [*argv, "--file_format", "TFLITE"],
+        "--file_format must be one of MINDIR, ONNX, AIR, BUNDLE, got 'TFLITE'",
     )
     refused(export_vnet, [*argv, "--batch_size", "0"], "--batch_size must be 1 or more, got 0")
+    bundle = [*argv, "--file_format", "BUNDLE"]
+    refused(export_vnet, [*bundle, "--batch_size", "2"], "--batch_size 2: a bundle's files take one window a call")
+    refused(export_vnet, [*argv, "--precision", "f16", "--no_verify"], "kept only where it agrees", "--no_verify")
+    refused(export_vnet, [*argv, "--verify", "--no_verify"], "--no_verify", "not allowed with", "--verify")
+    refused(export_vnet, [*argv, "--precision", "bf16"], "--precision", "'bf16'")
+    refused(export_vnet, [*argv, "--postprocessing", "best.json"], "into a bundle, not into MINDIR")
+    refused(export_vnet, [*argv, "--reference_case", "scan.mha"], "--reference_case is for", "leave it out")
+    refused(export_vnet, [*bundle, "--postprocessing", "best.json"], "vnet has that of its recipe", "leave it out")
+    refused(export_vnet, [*bundle, "--prune", "1"], "is of vnet, which has one head")
+    absent = tmp_path / "absent.mha"
+    refused(export_vnet, [*bundle, "--reference_case", absent], absent, "no such file")
+    refused(export_vnet, [*bundle, "--reference_case", absent, absent], absent)
     refused(export_vnet, CPU, "--ckpt_file is needed")
     assert not list(tmp_path.iterdir())
 

@@ -15,6 +15,8 @@ from mindvoxel.cli import main as mindvoxel
 
 from .conftest import CPU, eval_vnet, export_vnet, left_behind, train_argv, train_vnet
 
+COMMANDS = ["create_csv", "phantom", "train", "eval", "mindir", "onnx", "bundle"]
+
 
 @contextmanager
 def file_size_limit(num_bytes: int):
@@ -54,17 +56,18 @@ def outputs(checkpoint: Path, phantom: Path, csv: Path, out: Path) -> list[tuple
         (eval_vnet, [*scored, "--output_path", out]),
         (export_vnet, [*CPU, "--ckpt_file", checkpoint, "--file_name", out / "vnet"]),
         (export_vnet, [*CPU, "--ckpt_file", checkpoint, "--file_name", out / "vnet", "--file_format", "ONNX"]),
+        (export_vnet, [*CPU, "--ckpt_file", checkpoint, "--file_name", out / "vnet", "--file_format", "BUNDLE"]),
     ]
 
 
-@pytest.mark.parametrize("number", range(6), ids=["create_csv", "phantom", "train", "eval", "mindir", "onnx"])
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
 def test_an_output_folder_below_a_file(refused, phantom, tmp_path, checkpoint, number):
     (tmp_path / "file").touch()
     command, argv = outputs(checkpoint, phantom, tmp_path / "one.csv", tmp_path / "file" / "out")[number]
     refused(command, argv, tmp_path / "file", "choose another folder")
 
 
-@pytest.mark.parametrize("number", range(6), ids=["create_csv", "phantom", "train", "eval", "mindir", "onnx"])
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
 def test_a_full_disk(refused_in_python, phantom, tmp_path, checkpoint, number):
     """create_csv meets it at its first file, eval at its mask; the others after their logs."""
     out = tmp_path / "out"
@@ -76,7 +79,7 @@ def test_a_full_disk(refused_in_python, phantom, tmp_path, checkpoint, number):
     assert set(left_behind(out)) <= kept
 
 
-@pytest.mark.parametrize("number", range(6), ids=["create_csv", "phantom", "train", "eval", "mindir", "onnx"])
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
 @pytest.mark.parametrize("free_bytes", [0, 20_000], ids=["full", "nearly full"])
 def test_a_full_file_system(refused, phantom, tmp_path, tiny_disk, checkpoint, number, free_bytes):
     if number == 0:
@@ -119,7 +122,7 @@ def another_user():
         os.seteuid(0)
 
 
-@pytest.mark.parametrize("number", range(6), ids=["create_csv", "phantom", "train", "eval", "mindir", "onnx"])
+@pytest.mark.parametrize("number", range(len(COMMANDS)), ids=COMMANDS)
 def test_a_read_only_folder(refused, phantom, tmp_path, checkpoint, number):
     out = tmp_path / "read_only"
     out.mkdir()

@@ -23,9 +23,7 @@ def parse(argv: Sequence[str], model: str | None) -> Namespace:
     chosen = common.choose_model(argv, model, parser)
     parser.add_argument("--ckpt_file", "--ckpt_path", help="checkpoint that train.py wrote")
     parser.add_argument("--file_format", default="MINDIR", help=f"one of {', '.join(FORMATS)}; AIR on Ascend only")
-    text = (
-        "path of the file to write, without its suffix, or of the bundle's folder; NAME, and NAME_bundle, if not given"
-    )
+    text = "path of the file to write, without its suffix, or of the bundle's folder; NAME or NAME_bundle if not given"
     parser.add_argument("--file_name", help=text)
     parser.add_argument("--batch_size", type=int, default=1, help="windows a call; the file is fixed to it")
     text = "of convolutions; f16 is kept only where the reference case's labels stay (Dice 0.99)"

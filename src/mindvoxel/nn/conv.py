@@ -228,7 +228,7 @@ class Conv2dTranspose(_OwnOperator, nn.Conv2dTranspose):
     def construct(self, x):
         if self.as_3d is None:
             return super().construct(x)
-        y = self.as_3d(x.expand_dims(2), self.weight.expand_dims(2)).squeeze(2)
+        y = self.as_3d(x.expand_dims(2), self.weight.expand_dims(2).astype(x.dtype)).squeeze(2)
         return y + self.bias.reshape(1, -1, 1, 1) if self.has_bias else y
 
 

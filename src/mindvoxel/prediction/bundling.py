@@ -23,7 +23,7 @@ from mindvoxel.nn.exporting import exportable
 from mindvoxel.prediction.networks import network_of, window_of
 from mindvoxel.prediction.predictor import Predictor
 from mindvoxel.prediction.trained import Trained
-from mindvoxel.train.agreement import LEAST_DICE, Agreement, Pairs, agreement, onnx_runner
+from mindvoxel.train.agreement import LEAST_DICE, Agreement, Pairs, agreement, mindir_runner, onnx_runner
 from mindvoxel.train.exporter import Check, HalfPrecision, write_model
 from mindvoxel.train.openvino_cpu import has_bf16
 from mindvoxel.volume import Vector, Volume, write_volume
@@ -135,7 +135,7 @@ def write_bundle(source: Source, folder: Path, precision: str, images: Sequence[
         network = HalfPrecision(source.network) if precision == "f16" else source.network
         for name, file_format in ((bundle.MINDIR, "MINDIR"), (bundle.ONNX, "ONNX")):
             write_model(network, (1, *source.window), partial / name, file_format)
-        verified = _verify(network, partial, folder, Check(pairs, half=precision == "f16")) if verify else {}
+        verified = _verify(partial, folder, Check(pairs, half=precision == "f16")) if verify else {}
         bundle.write_deploy(partial, _deploy(source, precision, pairs[0][1].shape[1], not images, verified))
 
 
@@ -147,11 +147,11 @@ def _compact(scan: Volume) -> Volume:
     return scan
 
 
-def _verify(network: nn.Cell, partial: Path, folder: Path, check: Check) -> dict[str, dict]:
+def _verify(partial: Path, folder: Path, check: Check) -> dict[str, dict]:
     """How well each file agrees, by its name; WorkError where it is too little. bf16 is only told."""
     found: dict[str, Agreement] = {}
-    for name, file_format in ((bundle.MINDIR, "MINDIR"), (bundle.ONNX, "ONNX")):
-        found[name] = check(network, partial / name, file_format, folder / name)
+    for name, runner in ((bundle.MINDIR, mindir_runner), (bundle.ONNX, onnx_runner)):
+        found[name] = check.require(runner(partial / name), folder / name)
     if has_bf16():
         name = f"{bundle.ONNX} in bf16"
         found[name] = agreement(onnx_runner(partial / bundle.ONNX, "bf16"), check.pairs, str(folder / name))

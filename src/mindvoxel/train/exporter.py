@@ -12,6 +12,7 @@ from mindvoxel.files import replacing
 from mindvoxel.train.agreement import (
     Agreement,
     Pairs,
+    Run,
     agreement,
     mindir_runner,
     network_runner,
@@ -37,7 +38,7 @@ class HalfPrecision(nn.Cell):
         self.set_train(False)
 
     def construct(self, image):
-        return self.network(image).astype(ms.float32)
+        return self.network(image).astype(ms.float32) * 1.0  # the ONNX exporter names no output that is a cast's
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,8 @@ class Check:
     pairs: Pairs
     half: bool = False
 
-    def __call__(self, network: nn.Cell, path: Path, file_format: str, name: str | Path) -> Agreement | None:
-        """Of the file `path`, whose name will be `name`; None where nothing here reads it. Raises WorkError."""
-        found = None
-        if self.half and file_format != "MINDIR":  # what OpenVINO computes in float32, or nothing here reads
-            found = self.require(network_runner(network), name)
-        if file_format in _RUNNERS:
-            found = self.require(_RUNNERS[file_format](path), name)
-        return found
-
-    def require(self, runner, name: str | Path) -> Agreement:
+    def require(self, runner: tuple[Run, str], name: str | Path) -> Agreement:
+        """How well a runner of the file agrees, whose name will be `name`; raises WorkError where it is too little."""
         found = agreement(runner, self.pairs, str(name))
         require_agreement(found, str(name), half=self.half)
         return found
@@ -79,7 +72,12 @@ def export_checked(
     path = path_of(name, file_format)
     with replacing(path) as partial:
         write_model(network, input_shape, partial, file_format)
-        return path, check and check(network, partial, file_format, path)
+        found = None
+        if check and check.half and file_format != "MINDIR":  # OpenVINO computes it in float32, and nothing reads AIR
+            found = check.require(network_runner(network), path)
+        if check and file_format in _RUNNERS:
+            found = check.require(_RUNNERS[file_format](partial), path)
+    return path, found
 
 
 def path_of(name: Path, file_format: str) -> Path:
