@@ -142,7 +142,7 @@ def test_the_page_on_new_scans(data_set):
     assert (data_set / "labels.nii.gz").read_bytes() == (data_set / "same.nii.gz").read_bytes()
 
 
-def test_the_page_on_deployment(cpu, data_set, infer_program):
+def test_the_page_on_deployment(cpu, harness, data_set):
     """Its packages and its build need a 310 host; the rest runs on the CPU."""
     for name in ("export.py", "vnet", "unet3d", "unetpp"):
         (data_set / name).symlink_to(ROOT / name)
@@ -151,7 +151,7 @@ def test_the_page_on_deployment(cpu, data_set, infer_program):
     export, _, build, segment, _ = blocks("docs/en/deploy.md", "bash")
     run(export, data_set)
     for line in (build.splitlines()[1], segment):
-        command = line.replace("ascend310_infer/build/infer", str(infer_program))
+        command = line.replace("ascend310_infer/build/infer", str(harness / "infer"))
         run(command.replace("--device ascend", "--device cpu"), data_set)
     assert len(list((data_set / "results" / "bundle_masks").glob("*.nii.gz"))) == 6
     report = json.loads((data_set / "results" / "bundle_masks" / "report.json").read_text())
