@@ -18,9 +18,10 @@ def planned_run(run: Path, model: str, data: Path, configuration: str, **network
     recipe = config.override(config.load_recipe(model, "small"), changes)
     chosen = stored.plan.configurations[configuration]
     meta = {"model": model, "recipe": recipe, "configuration": configuration, "plan": plan_to_json(stored.plan)}
+    meta |= {"paths": {"data_path": str(data), "output_path": str(run)}, "fold": 0, "dim": chosen.dim}
+    meta["val_cases"] = [case.case for case in stored.dataset.cases][:2]
     _write(run, meta, lambda: network_of_plan(recipe, stored.plan, chosen))
-    record = meta | {"paths": {"data_path": str(data), "output_path": str(run)}, "fold": 0, "dim": chosen.dim}
-    (run / "recipe.json").write_text(json.dumps(record))
+    (run / "recipe.json").write_text(json.dumps(meta))
     (run / "dataset.json").write_text(json.dumps(dataset_to_json(stored.dataset)))
     return run
 
