@@ -50,12 +50,14 @@ PY
   trap - EXIT
 }
 
+# of Python 3.9, else of the Python that runs here: all that is asked of it is in later ones, too, and none of it is
+# called on this way
 find_libpython() {
-  local candidate name=libpython3.9.so.1.0
+  local candidate name=libpython3.9.so.1.0 place='import sysconfig as s; print(s.get_config_var("LIBDIR"))'
+  local own='import sysconfig as s; print(s.get_config_var("LIBDIR"), s.get_config_var("INSTSONAME"), sep="/")'
   for candidate in "${LIBPYTHON39:-}" "$(ldconfig -p 2>/dev/null | sed -n "s/.*$name.* => //p" | head -n 1)" \
-    "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.9.*/lib/"$name" \
-    "$(python3.9 -c 'import sysconfig; print(sysconfig.get_config_var("LIBDIR"))' 2>/dev/null || true)/$name"; do
-    if [ -f "$candidate" ]; then
+    "$(python3.9 -c "$place" 2>/dev/null || true)/$name" "$("$python" -c "$own")"; do
+    if [ -f "$candidate" ] && [[ $candidate == *.so* ]]; then
       echo "$candidate"
       return
     fi
@@ -104,8 +106,8 @@ wheel mindspore 3.9 'mindspore/include/.*|mindspore/lib/[^/]*\.so.*'
 mindspore=$cache/mindspore-2.0.0/mindspore
 if [ ! -f "$mindspore/lib/libpython3.9.so.1.0" ]; then
   libpython=$(find_libpython)
-  [ -n "$libpython" ] || fail "libpython3.9.so.1.0 is needed and not found; install Python 3.9 with its shared library, \
-or set LIBPYTHON39 to the file"
+  [ -n "$libpython" ] || fail "libpython3.9.so.1.0 is needed, and neither it nor that of $python is there; install a \
+Python with its shared library, or set LIBPYTHON39 to the file"
   cp "$libpython" "$mindspore/lib/libpython3.9.so.1.0"
 fi
 check MINDSPORE_HOME "$mindspore"
