@@ -81,10 +81,7 @@ std::uint64_t num_numbers(const std::filesystem::path& path, const Fields& field
     throw InputError(text(path.string(), ": DimSize = ", fields.get("DimSize"), " with NDims = ", num_dims,
                           "; a size above 0 is needed an axis"));
   }
-  if (size.size() < 2 || size.size() > 4) {
-    throw InputError(text(path.string(), ": ", size.size(), "-D image (", joined(size, "×"),
-                          "); an image of 2, 3 or 4 dimensions is needed"));
-  }
+  require_axes(path, static_cast<long>(size.size()), joined(size, "×"));
   const auto spacing = words_of(fields.spacing());
   if (!spacing.empty() && spacing.size() != size.size()) {
     throw InputError(text(path.string(), ": spacing ", fields.spacing(), " for ", size.size(),
@@ -128,7 +125,10 @@ bool check_meta(const std::filesystem::path& path, bool voxels) {
   if (!is_true(fields.get("CompressedData", "False"))) {
     const std::uint64_t size = std::filesystem::file_size(data_path);
     require_bytes(data_path, size > start ? size - start : 0, needed);
-  } else if (voxels) {
+    return !fields.spacing().empty();
+  }
+  require_plausible(data_path, needed);
+  if (voxels) {
     require_bytes(data_path, inflate_file(data_path, start, count_only), needed);
   }
   return !fields.spacing().empty();
