@@ -94,6 +94,20 @@ std::uint64_t num_numbers(const std::filesystem::path& path, const Fields& field
   return product(count, whole_number(fields.get("ElementNumberOfChannels", "1"), 1));
 }
 
+/// MetaIO unpacks as many bytes as the header says, and leaves the rest of the voxels as memory was; of a file with
+/// voxels alone it takes all where the header does not say.
+void check_compressed_size(const std::filesystem::path& data_path, const Fields& fields, bool local,
+                           std::uint64_t start) {
+  const std::uint64_t size = std::filesystem::file_size(data_path), found = size > start ? size - start : 0;
+  const std::uint64_t stated = whole_number(fields.get("CompressedDataSize", "0"), 0);
+  if (stated == 0 && !local) return;
+  if (stated > found) require_bytes(data_path, found, stated);
+  if (stated < found) {
+    throw InputError(text(data_path.string(), ": damaged, its compressed voxels take ", found,
+                          " bytes, and CompressedDataSize is ", stated, "; write it anew"));
+  }
+}
+
 /// As MetaIO reads it.
 bool is_true(const std::string& word) { return word.find_first_of("tT1") == 0; }
 
@@ -128,6 +142,7 @@ bool check_meta(const std::filesystem::path& path, bool voxels) {
     return !fields.spacing().empty();
   }
   require_plausible(data_path, needed);
+  check_compressed_size(data_path, fields, local, start);
   if (voxels) {
     require_bytes(data_path, inflate_file(data_path, start, count_only), needed);
   }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <new>
+#include <iostream>
 #include <regex>
 
 #include "errors.h"
@@ -34,6 +34,22 @@ itk::ImageIOBase::Pointer io_for(const std::filesystem::path& path) {
   io->SetFileName(path.string());
   return io;
 }
+
+/// While it lives, what MetaIO says on the standard streams is dropped: its reason comes as an exception, too.
+class Silence {
+ public:
+  Silence() : out_(std::cout.rdbuf(dropped_.rdbuf())), err_(std::cerr.rdbuf(dropped_.rdbuf())) {}
+  ~Silence() {
+    std::cout.rdbuf(out_);
+    std::cerr.rdbuf(err_);
+  }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+
+ private:
+  std::ostringstream dropped_;
+  std::streambuf *out_, *err_;
+};
 
 /// ITK's own error in one line: what stands behind its last "ERROR:", without the address of an object.
 std::string reason_of(const itk::ExceptionObject& error) {
@@ -116,6 +132,7 @@ class ItkFile final : public ImageFile {
     const bool known = check_header(path, false);
     if (!known && !spacing_mm) refuse_unknown_spacing(path);
     try {
+      const Silence silence;
       io_->ReadImageInformation();
     } catch (const itk::ExceptionObject& error) {
       throw InputError(text(path_.string(), ": ITK cannot read it: ", reason_of(error)));
@@ -175,6 +192,7 @@ void ItkFile::read(float* voxels) const {
   const std::size_t stored = io.GetNumberOfDimensions() == 4 ? count * channels_ : count;
   check_header(path_, true);
   try {
+    const Silence silence;
     if (io.GetComponentType() == Component::FLOAT && components == 1) {
       read_whole(io, voxels);
     } else {
@@ -210,6 +228,7 @@ void describe(itk::ImageIOBase& io, const Labels& labels, Component type) {
 
 void write_bytes(const std::filesystem::path& path, const Labels& labels, Component type, const void* bytes) {
   try {
+    const Silence silence;
     const itk::ImageIOBase::Pointer writer = io_for(path);
     describe(*writer, labels, type);
     writer->WriteImageInformation();
