@@ -1,6 +1,7 @@
 #include "nifti_header.h"
 
 #include <cmath>
+#include <limits>
 
 #include "errors.h"
 #include "headers.h"
@@ -11,6 +12,7 @@ namespace mindvoxel {
 namespace {
 
 constexpr std::size_t kHeadBytes = 352;
+constexpr std::array<unsigned char, 3> kMagic{'n', '+', '1'};
 constexpr int kNifti1 = 348, kNifti2 = 540;  // what a header starts with: its own size
 
 /// The start of a file.
@@ -50,11 +52,13 @@ Head read_head(const std::filesystem::path& path) {
     if (size == kNifti2) {
       throw InputError(text(path.string(), ": NIfTI-2, which is not read; convert it to NIfTI-1, NRRD or MetaImage"));
     }
-    if (size != kNifti1) continue;
+    const bool magic = head.bytes.size() >= kNifti1 && std::equal(kMagic.begin(), kMagic.end(), &head.bytes[344]);
+    if (size != kNifti1 || !magic) continue;
     head.bytes.resize(kHeadBytes);
     return head;
   }
-  throw InputError(text(path.string(), ": not a NIfTI file (its header does not start with the size 348); convert it"));
+  throw InputError(text(
+      path.string(), ": not a NIfTI-1 file (its header does not start with the size 348, or has no n+1); convert it"));
 }
 
 std::vector<long> size_of(const std::filesystem::path& path, const Head& head) {
@@ -99,11 +103,12 @@ void check_spacing(const std::filesystem::path& path, const Head& head, std::siz
   }
 }
 
+/// ITK's threshold below which a scale changes nothing.
 void read_scale(const Head& head, NiftiHeader& header) {
+  constexpr double least = std::numeric_limits<double>::epsilon();
   const double slope = head.finite_at(112), intercept = head.finite_at(116);
-  constexpr double least = 2.2e-16;
-  header.slope = std::abs(slope) < least ? 1 : slope;
-  header.intercept = intercept;
+  header.slope = std::abs(slope) <= least || std::abs(slope - 1) <= least ? 1 : slope;
+  header.intercept = std::abs(intercept) <= least ? 0 : intercept;
 }
 
 }  // namespace
@@ -148,7 +153,7 @@ NiftiHeader read_nifti_header(const std::filesystem::path& path) {
   }
   header.swapped = head.swapped;
   header.size.assign(size.begin(), size.end());
-  header.voxels_at = static_cast<std::uint64_t>(offset);
+  header.voxels_at = std::max<std::uint64_t>(static_cast<std::uint64_t>(offset), kNifti1);  // below: none was given
   read_scale(head, header);
   const NiftiForms forms = forms_of(head);
   const double mm = mm_a_unit(head);
