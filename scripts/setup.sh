@@ -38,6 +38,16 @@ if ! command -v cmake >/dev/null; then useful+=(cmake); fi
 if ! command -v make >/dev/null; then useful+=(make); fi
 if ! [ -f /usr/include/dnnl.hpp ] && ! ls /usr/include/*/dnnl.hpp >/dev/null 2>&1; then useful+=(libdnnl-dev); fi
 if ! command -v mpirun >/dev/null; then useful+=(openmpi-bin); fi
+# the C++ harness, ascend310_infer, and its unit tests
+while read -r header package; do
+  compgen -G "/usr/include/$header" >/dev/null || useful+=("$package")
+done <<'END'
+ITK-5*/itkImage.h libinsighttoolkit5-dev
+nlohmann/json.hpp nlohmann-json3-dev
+CLI/CLI.hpp libcli11-dev
+openssl/evp.h libssl-dev
+gtest/gtest.h libgtest-dev
+END
 if ! command -v shellcheck >/dev/null; then useful+=(shellcheck); fi
 
 if [ "$((${#needed[@]} + ${#useful[@]}))" -gt 0 ]; then

@@ -9,5 +9,5 @@ if ! command -v shellcheck >/dev/null; then
 fi
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-shellcheck -x scripts/*.sh .ci/run
+shellcheck -x scripts/*.sh ascend310_infer/*.sh .ci/run
 exec .venv/bin/python -m pytest "$@"

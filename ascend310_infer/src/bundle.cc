@@ -146,7 +146,7 @@ Bundle read_bundle(const fs::path& folder) {
   const fs::path path = folder / "deploy.json";
   const nlohmann::json root = parse(path);
   const Fields fields(root, path.string());
-  const Bundle bundle = read_fields(folder, fields);
+  Bundle bundle = read_fields(folder, fields);
   check_bundle(bundle, path.string());
   check_files(bundle, fields.object("files"));
   return bundle;

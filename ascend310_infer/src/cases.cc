@@ -28,6 +28,7 @@ std::vector<Job> find_jobs(const Bundle& bundle, const Options& options) {
   const std::vector<Case> cases = find_cases(options.input, bundle.channels.size());
   check_headers(cases, bundle.channels.size(), bundle.default_spacing_mm);
   std::vector<Job> jobs;
+  jobs.reserve(cases.size());
   for (const Case& scan : cases) jobs.push_back({scan, mask_path(scan, options.output)});
   return jobs;
 }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <openvino/core/model.hpp>
 #include <openvino/core/version.hpp>
+#include <openvino/frontend/manager.hpp>
 #include <openvino/runtime/core.hpp>
 #include <openvino/runtime/properties.hpp>
 #include <utility>
@@ -44,6 +45,15 @@ class OpenVinoEngine : public Engine {
   std::string description_;
 };
 
+/// By the reader of ONNX alone: for a file that is none Core::read_model would ask every other reader, some of which
+/// write to standard error.
+std::shared_ptr<ov::Model> read_onnx(const Bundle& bundle) {
+  ov::frontend::FrontEndManager readers;
+  const auto reader = readers.load_by_framework("onnx");
+  if (!reader) throw std::runtime_error("its reader of ONNX is not installed");
+  return reader->convert(reader->load(bundle.onnx().string()));
+}
+
 /// One float32 tensor of that name and shape, or a sentence.
 void check_port(const std::vector<ov::Output<ov::Node>>& ports, const char* what, const std::string& name,
                 const std::vector<std::int64_t>& shape, const Bundle& bundle) {
@@ -79,7 +89,7 @@ std::unique_ptr<Engine> load_openvino(const Bundle& bundle, const EngineOptions&
   try {
     ov::Core core;
     const ov::element::Type precision = precision_of(core, options.precision);
-    const auto model = core.read_model(bundle.onnx().string());
+    const auto model = read_onnx(bundle);
     check_port(model->inputs(), "input", bundle.input_name, bundle.input_shape, bundle);
     check_port(model->outputs(), "output", bundle.output_name, bundle.output_shape, bundle);
     auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(precision),

@@ -167,8 +167,9 @@ def read_bundle(folder: str | Path) -> Bundle:
     for name in dict.fromkeys((*FILES, *files)):
         _check_file(folder, path, name, files.get(name))
     classes = _get(deploy, path, "classes", list)
-    if len(classes) < 2 or not all(_is_class(entry) for entry in classes):
-        raise InputError(f"{path}: classes must be two or more, each with a value and a name; {_REMEDY}")
+    names = {entry["name"] for entry in classes if _is_class(entry)}
+    if len(names) < max(len(classes), 2):
+        raise InputError(f"{path}: classes must be two or more, each with a value and a name of its own; {_REMEDY}")
     channels = _get(deploy, path, "channels", list)
     sliding = _get(deploy, path, "sliding", dict)
     return Bundle(
@@ -192,7 +193,9 @@ _KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false
 
 
 def _is_class(entry) -> bool:
-    return isinstance(entry, dict) and type(entry.get("value")) is int and isinstance(entry.get("name"), str)
+    if not isinstance(entry, dict) or type(entry.get("value")) is not int:
+        return False
+    return -32768 <= entry["value"] <= 32767 and isinstance(entry.get("name"), str)
 
 
 def _check_file(folder: Path, deploy: Path, name: str, entry) -> None:

@@ -156,8 +156,14 @@ def _verify(partial: Path, folder: Path, check: Check) -> dict[str, dict]:
         name = f"{bundle.ONNX} in bf16"
         found[name] = agreement(onnx_runner(partial / bundle.ONNX, "bf16"), check.pairs, str(folder / name))
     for name, value in found.items():
-        tell = LOGGER.info if value.dice >= LEAST_DICE else LOGGER.warning
-        tell("%s on %d windows of the reference case: %s", name, len(check.pairs), value)
+        LOGGER.info("%s: %s; windows of the reference case: %d", name, value, len(check.pairs))
+        if value.dice < LEAST_DICE:
+            LOGGER.warning(
+                "%s: Dice of a class is %.4f, below %g; try it on scans of your own, or keep to f32",
+                name,
+                value.dice,
+                LEAST_DICE,
+            )
     return {name: asdict(value) for name, value in found.items()}
 
 
