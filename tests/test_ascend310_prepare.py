@@ -1,8 +1,6 @@
 """What the C++ harness makes of a scan is what Python makes of it: its array, its grid, and the way back."""
 
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,9 @@ from mindvoxel.data.prepare import Prepared, prepare_volume
 from mindvoxel.data.preprocess import preprocess_case
 from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, write_volume
-from tests.data.plans import a_configuration, a_plan
+
+from .data.plans import a_configuration, a_plan
+from .harness import dumped
 
 SHARED = Path(os.environ.get("MINDVOXEL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0)
@@ -32,6 +32,11 @@ VNET_EVAL = {
 }
 
 
+@pytest.fixture(scope="session")
+def prepare_dump(harness) -> Path:
+    return harness / "prepare_dump"
+
+
 def deploy(folder: Path, part: dict) -> Path:
     """A bundle of `part` whose network is no network."""
     folder.mkdir()
@@ -42,24 +47,6 @@ def deploy(folder: Path, part: dict) -> Path:
     network = network_part(window, len(part["classes"]), "f32")
     write_deploy(folder, {"model": "made up", "default_spacing_mm": None, "network": network} | part)
     return folder
-
-
-def dumped(program: Path, mode: str, tmp_path: Path, *arguments) -> tuple[np.ndarray, dict]:
-    """What is written of the voxels, float32, and the JSON of its grid."""
-    run(program, mode, tmp_path / "out", *arguments)
-    return np.fromfile(tmp_path / "out.bin", "<f4"), json.loads((tmp_path / "out.json").read_text())
-
-
-def run(*command) -> None:
-    """Raises InputError with the one line of standard error where the exit status is 2."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout == ""
-    if done.returncode:
-        assert done.returncode == 2, done.stderr
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        raise InputError(done.stderr.strip())
-    assert done.stderr == ""
 
 
 def assert_planned(program: Path, tmp_path: Path, plan: Plan, files) -> np.ndarray:
