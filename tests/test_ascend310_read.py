@@ -195,7 +195,7 @@ def test_niftis_that_are_none(program, tmp_path, data, part, compressed):
         ("a.raw", "b.raw", "its voxels should lie in"),
         ("ElementDataFile = a.raw\n", "", "not a MetaImage header"),
         ("ElementType", "TransformMatrix = 1 0.5 0 0 1 0 0 0 1\nElementType", "not at right angles"),
-        ("ElementType", "Offset = nan 0 0\nElementType", "must be finite"),
+        ("ElementType", "Offset = nan 0 0\nElementType", "cannot read it"),
     ],
 )
 def test_metaimages_that_are_none(program, tmp_path, old, new, part):

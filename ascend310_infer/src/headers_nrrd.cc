@@ -1,21 +1,15 @@
 // NRRD: whether it knows its spacing, and the checksum of voxels that lie gzipped behind the header.
-#include <algorithm>
 #include <fstream>
 
 #include "errors.h"
 #include "headers.h"
+#include "image_names.h"
 #include "sentence.h"
 
 namespace mindvoxel {
 namespace {
 
 bool starts_with(const std::string& line, const std::string& beginning) { return line.rfind(beginning, 0) == 0; }
-
-std::string lower(std::string line) {
-  std::transform(line.begin(), line.end(), line.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return line;
-}
 
 /// Whether a line "spacings: …" has a value that is a number.
 bool has_number(const std::string& line) {

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <cstring>
 #include <iostream>
-#include <regex>
 
 #include "errors.h"
 #include "headers.h"
@@ -46,21 +45,27 @@ class Silence {
   Silence(const Silence&) = delete;
   Silence& operator=(const Silence&) = delete;
 
+  /// The first line that was dropped.
+  std::string first_line() const { return dropped_.str().substr(0, dropped_.str().find('\n')); }
+
  private:
   std::ostringstream dropped_;
   std::streambuf *out_, *err_;
 };
 
-/// ITK's own error in one line: what stands behind its last "ERROR:", without the address of an object.
-std::string reason_of(const itk::ExceptionObject& error) {
+/// ITK's own error in one line: what MetaIO said first, else what stands behind the last "ERROR:", without the address
+/// of an object.
+std::string reason_of(const itk::ExceptionObject& error, const Silence& silence) {
+  if (!silence.first_line().empty()) return silence.first_line();
   std::string reason = error.GetDescription();
   const auto last = reason.rfind("ERROR:");
   if (last != std::string::npos) reason.erase(0, last + 6);
-  reason = std::regex_replace(reason, std::regex("\\(0x[0-9a-fA-F]+\\)"), "");
-  reason = std::regex_replace(reason, std::regex("\\s+"), " ");
-  const auto first = reason.find_first_not_of(' ');
-  return first == std::string::npos ? "it does not say why"
-                                    : reason.substr(first, reason.find_last_not_of(' ') - first + 1);
+  std::string line;
+  std::istringstream words(reason);
+  for (std::string word; words >> word;) {
+    if (word.rfind("(0x", 0) != 0) line += (line.empty() ? "" : " ") + word;
+  }
+  return line.empty() ? "it does not say why" : line;
 }
 
 void read_whole(itk::ImageIOBase& io, void* buffer) {
@@ -131,11 +136,11 @@ class ItkFile final : public ImageFile {
       : ImageFile(path), io_(io_for(path)) {
     const bool known = check_header(path, false);
     if (!known && !spacing_mm) refuse_unknown_spacing(path);
+    const Silence silence;
     try {
-      const Silence silence;
       io_->ReadImageInformation();
     } catch (const itk::ExceptionObject& error) {
-      throw InputError(text(path_.string(), ": ITK cannot read it: ", reason_of(error)));
+      throw InputError(text(path_.string(), ": ITK cannot read it: ", reason_of(error, silence)));
     }
     look(known ? std::nullopt : spacing_mm);
   }
@@ -191,8 +196,8 @@ void ItkFile::read(float* voxels) const {
   const std::size_t count = num_voxels(shape_), components = io.GetNumberOfComponents();
   const std::size_t stored = io.GetNumberOfDimensions() == 4 ? count * channels_ : count;
   check_header(path_, true);
+  const Silence silence;
   try {
-    const Silence silence;
     if (io.GetComponentType() == Component::FLOAT && components == 1) {
       read_whole(io, voxels);
     } else {
@@ -201,7 +206,7 @@ void ItkFile::read(float* voxels) const {
       converter_of(io.GetComponentType())(buffer.data(), components, stored, voxels);
     }
   } catch (const itk::ExceptionObject& error) {
-    throw InputError(text(path_.string(), ": ITK cannot read it: ", reason_of(error)));
+    throw InputError(text(path_.string(), ": ITK cannot read it: ", reason_of(error, silence)));
   }
   if (is_real(io.GetComponentType())) require_finite(path_, voxels, count * channels_);
 }
@@ -227,15 +232,15 @@ void describe(itk::ImageIOBase& io, const Labels& labels, Component type) {
 }
 
 void write_bytes(const std::filesystem::path& path, const Labels& labels, Component type, const void* bytes) {
+  const Silence silence;
   try {
-    const Silence silence;
     const itk::ImageIOBase::Pointer writer = io_for(path);
     describe(*writer, labels, type);
     writer->WriteImageInformation();
     writer->Write(bytes);
   } catch (const itk::ExceptionObject& error) {
     throw WorkError(
-        text(path.string(), ": ITK could not write the labels (", reason_of(error), "); is the disk full?"));
+        text(path.string(), ": ITK could not write the labels (", reason_of(error, silence), "); is the disk full?"));
   }
 }
 
