@@ -236,7 +236,6 @@ void write_bytes(const std::filesystem::path& path, const Labels& labels, Compon
   try {
     const itk::ImageIOBase::Pointer writer = io_for(path);
     describe(*writer, labels, type);
-    writer->WriteImageInformation();
     writer->Write(bytes);
   } catch (const itk::ExceptionObject& error) {
     throw WorkError(
