@@ -13,7 +13,8 @@ constexpr std::array<const char*, 6> kPictures{".png", ".jpg", ".jpeg", ".tif", 
 template <typename Suffixes>
 std::string suffix_among(const Suffixes& suffixes, const std::filesystem::path& path) {
   const std::string name = lower(path.filename().string());
-  for (const std::string suffix : suffixes) {
+  for (const char* known : suffixes) {
+    std::string suffix = known;
     if (name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
       return suffix;
     }

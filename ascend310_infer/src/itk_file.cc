@@ -153,39 +153,41 @@ class ItkFile final : public ImageFile {
   itk::ImageIOBase::Pointer io_;
 };
 
-void ItkFile::look(const std::optional<Spacing>& spacing_mm) {
-  const itk::ImageIOBase& io = *io_;
+/// Throws InputError for voxels or a size that no scan has; size: of every axis.
+void check_kind(const std::filesystem::path& path, const itk::ImageIOBase& io, const std::vector<std::size_t>& size) {
   const unsigned int dims = io.GetNumberOfDimensions(), components = io.GetNumberOfComponents();
-  std::vector<std::size_t> size(3, 1);
-  for (unsigned int axis = 0; axis < dims; ++axis) {
-    if (axis < 3) size[axis] = io.GetDimensions(axis);
-    if (axis >= 3) size.push_back(io.GetDimensions(axis));
-  }
   if (dims < 2 || dims > 4 || components < 1 || (dims == 4 && components > 1)) {
-    size.resize(dims);
-    throw InputError(text(path_.string(), ": ", dims, "-D image of size ", joined(size, "×"), " with ", components,
+    throw InputError(text(path.string(), ": ", dims, "-D image of size ", joined(size, "×"), " with ", components,
                           " values a voxel; an image of 2 or 3 dimensions is needed, or a 4-D one whose fourth axis is "
                           "its channels"));
   }
-  const bool complex = io.GetPixelType() == itk::IOPixelEnum::COMPLEX;
-  if (complex || converter_of(io.GetComponentType()) == nullptr) {
-    throw InputError(text(path_.string(), complex
-                                              ? ": complex values; save their magnitude, or real and imaginary part "
-                                                "as two channels"
-                                              : ": its voxels are no numbers; save it as MET_SHORT or float"));
+  if (io.GetPixelType() == itk::IOPixelEnum::COMPLEX) {
+    throw InputError(
+        text(path.string(), ": complex values; save their magnitude, or real and imaginary part as two channels"));
+  }
+  if (converter_of(io.GetComponentType()) == nullptr) {
+    throw InputError(text(path.string(), ": its voxels are no numbers; save them as MET_SHORT or float"));
   }
   std::uint64_t bytes = product(components, sizeof(double));
   for (const std::size_t n : size) bytes = product(bytes, n);
   if (bytes == 0 || bytes > kMostBytes) {
-    throw InputError(text(path_.string(), ": size ", joined(size, "×"), "; no scan has so many voxels"));
+    throw InputError(text(path.string(), ": size ", joined(size, "×"), "; no scan has so many voxels"));
   }
-  channels_ = dims == 4 ? size[3] : components;
-  shape_ = {size[2], size[1], size[0]};
-  for (unsigned int axis = 0; axis < std::min(dims, 3U); ++axis) {
+}
+
+void ItkFile::look(const std::optional<Spacing>& spacing_mm) {
+  const itk::ImageIOBase& io = *io_;
+  const unsigned int dims = io.GetNumberOfDimensions(), used = std::min(dims, 3U);
+  std::vector<std::size_t> size;
+  for (unsigned int axis = 0; axis < dims; ++axis) size.push_back(io.GetDimensions(axis));
+  check_kind(path_, io, size);
+  channels_ = dims == 4 ? size[3] : io.GetNumberOfComponents();
+  shape_ = {dims > 2 ? size[2] : 1, size[1], size[0]};
+  for (unsigned int axis = 0; axis < used; ++axis) {
     geometry_.spacing_mm[2 - axis] = io.GetSpacing(axis);
     geometry_.origin_mm[axis] = io.GetOrigin(axis);
     const std::vector<double> cosines = io.GetDirection(axis);
-    for (unsigned int row = 0; row < std::min(dims, 3U); ++row) geometry_.direction[3 * row + axis] = cosines[row];
+    for (unsigned int row = 0; row < used; ++row) geometry_.direction[3 * row + axis] = cosines[row];
   }
   if (dims == 2) geometry_.spacing_mm[0] = std::max(geometry_.spacing_mm[1], geometry_.spacing_mm[2]);
   if (spacing_mm) geometry_.spacing_mm = *spacing_mm;

@@ -64,8 +64,8 @@ Head read_head(const std::filesystem::path& path) {
 std::vector<long> size_of(const std::filesystem::path& path, const Head& head) {
   const int stated = head.at<std::int16_t>(40);
   std::vector<long> size;
-  for (int axis = 0; axis < std::clamp(stated, 0, 7); ++axis) {
-    size.push_back(head.at<std::int16_t>(static_cast<std::size_t>(42 + 2 * axis)));
+  for (std::size_t axis = 0; axis < static_cast<std::size_t>(std::clamp(stated, 0, 7)); ++axis) {
+    size.push_back(head.at<std::int16_t>(42 + 2 * axis));
   }
   require_axes(path, stated, joined(size, "×"));
   if (stated == 4 && size[3] == 1) size.pop_back();
