@@ -15,7 +15,8 @@ struct Grid {
   Geometry geometry;                    ///< of the scan
   std::array<std::size_t, 3> axes{0, 1, 2};
   Shape full{0, 0, 0};                  ///< of the scan, network axes
-  Shape crop_start{0, 0, 0}, crop_shape{0, 0, 0};  ///< planned: the box that was kept, network axes; scan: of the resampled grid
+  /// planned: the box that was kept, network axes; scan: of the resampled grid
+  Shape crop_start{0, 0, 0}, crop_shape{0, 0, 0};
   Shape shape{0, 0, 0};                 ///< of the preprocessed image; scan: of the resampled grid before its crop
   Spacing spacing_mm{1, 1, 1};          ///< of the preprocessed image, network axes
 };
