@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .seeded_runs import planned_run
 from .unet3d.conftest import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,6 +140,24 @@ def test_the_page_on_new_scans(data_set):
     run("python snippet.py", data_set)
     assert len(list((data_set / "results" / "masks").glob("*.nii.gz"))) == 6
     assert (data_set / "labels.nii.gz").read_bytes() == (data_set / "same.nii.gz").read_bytes()
+
+
+def test_the_page_on_deployment(cpu, data_set, infer_program):
+    """Its packages and its build need a 310 host; the rest runs on the CPU."""
+    for name in ("export.py", "vnet", "unet3d", "unetpp"):
+        (data_set / name).symlink_to(ROOT / name)
+    run("python preprocess.py --data Task04_Hippocampus --output pre --plan_only", data_set)
+    planned_run(data_set / "results" / "hippocampus", "unet3d", data_set / "pre", "3d_fullres", first_filters=2)
+    export, _, build, segment, _ = blocks("docs/en/deploy.md", "bash")
+    run(export, data_set)
+    for line in (build.splitlines()[1], segment):
+        command = line.replace("ascend310_infer/build/infer", str(infer_program))
+        run(command.replace("--device ascend", "--device cpu"), data_set)
+    assert len(list((data_set / "results" / "bundle_masks").glob("*.nii.gz"))) == 6
+    report = json.loads((data_set / "results" / "bundle_masks" / "report.json").read_text())
+    for page in ("docs/en/deploy.md", "docs/zh/deploy.md"):
+        table = text(page).split("`report.json`")[1].split("\n\n")[1]
+        assert set(re.findall(r"`(\w+)`", table)) >= report.keys() - {"bundle", "tta", "threads"}
 
 
 def test_the_commands_of_the_page_on_cross_validation(workspace):
