@@ -32,7 +32,7 @@ NETWORK_MM = (1.0, 0.7676, 0.7676)  # nnU-Net's for Liver
 COLUMNS = ("classes", "stage", "seconds", "peak_mb", "note")
 
 
-def make_ct(path: Path, shape: tuple[int, int, int]) -> None:
+def make_ct(path: Path, shape: tuple[int, int, int], spacing_mm: tuple[float, float, float] = SOURCE_MM) -> None:
     """Smooth waves in a body of ellipses, in air, with a little noise; int16, slice by slice."""
     rng = np.random.default_rng(0)
     z, y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in shape)
@@ -42,7 +42,7 @@ def make_ct(path: Path, shape: tuple[int, int, int]) -> None:
         wave = np.sin(7 * x + 3 * height) * np.cos(6 * y - 4 * height) + np.sin(9 * y * x + 5 * height)
         slice_hu = np.where(x**2 + (1.3 * y) ** 2 < 0.9 - 0.3 * height**2, 40 + 150 * wave, -1000)
         voxels[index] = slice_hu + rng.integers(-4, 5, shape[1:])
-    write_volume(path, Volume(voxels, SOURCE_MM))
+    write_volume(path, Volume(voxels, spacing_mm))
 
 
 class StandIn:

@@ -1,5 +1,6 @@
 """What the pages say is what the commands do: every command of every README is run, and both languages agree."""
 
+import importlib.util
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from .seeded_runs import planned_run
 from .unet3d.conftest import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,6 +141,27 @@ def test_the_page_on_new_scans(data_set):
     run("python snippet.py", data_set)
     assert len(list((data_set / "results" / "masks").glob("*.nii.gz"))) == 6
     assert (data_set / "labels.nii.gz").read_bytes() == (data_set / "same.nii.gz").read_bytes()
+
+
+def test_the_page_on_deployment(cpu, harness, data_set):
+    """Its packages and its build need a 310 host; the rest runs on the CPU."""
+    for name in ("export.py", "scripts", "vnet", "unet3d", "unetpp"):
+        (data_set / name).symlink_to(ROOT / name)
+    run("python preprocess.py --data Task04_Hippocampus --output pre --plan_only", data_set)
+    planned_run(data_set / "results" / "hippocampus", "unet3d", data_set / "pre", "3d_fullres", first_filters=2)
+    export, _, build, segment, score = blocks("docs/en/deploy.md", "bash")
+    run(export, data_set)
+    for line in (build.splitlines()[1], segment):
+        command = line.replace("ascend310_infer/build/infer", str(harness / "infer"))
+        run(command.replace("--device ascend", "--device cpu"), data_set)
+    assert len(list((data_set / "results" / "bundle_masks").glob("*.nii.gz"))) == 6
+    report = json.loads((data_set / "results" / "bundle_masks" / "report.json").read_text())
+    openvino = Path(importlib.util.find_spec("openvino").origin).parent
+    out = run(f"export BUILD_DIR={harness} OPENVINO_DIR={openvino}\n{score}", data_set)
+    assert re.search(r"^Anterior +mean ", out, re.MULTILINE), out
+    for page in ("docs/en/deploy.md", "docs/zh/deploy.md"):
+        table = text(page).split("`report.json`")[1].split("\n\n")[1]
+        assert set(re.findall(r"`(\w+)`", table)) >= report.keys() - {"bundle", "tta", "threads"}
 
 
 def test_the_commands_of_the_page_on_cross_validation(workspace):
