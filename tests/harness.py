@@ -1,11 +1,15 @@
 """Builds the C++ harness for the tests, once a checkout: what has not changed is not compiled again."""
 
 import fcntl
+import json
 import os
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from mindvoxel.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,3 +38,21 @@ def built(*flags: str, folder: str = "build-tests") -> Path:
     if done.returncode != 0:
         pytest.fail(f"ascend310_infer/build.sh:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}", pytrace=False)
     return build
+
+
+def dumped(program: Path, mode: str, tmp_path: Path, *arguments) -> tuple[np.ndarray, dict]:
+    """What test/prepare_dump.cc writes of the voxels, float32, and the JSON of its grid."""
+    run(program, mode, tmp_path / "out", *arguments)
+    return np.fromfile(tmp_path / "out.bin", "<f4"), json.loads((tmp_path / "out.json").read_text())
+
+
+def run(*command) -> None:
+    """Raises InputError with the one line of standard error where the exit status is 2."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == ""
+    if done.returncode:
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("error: ")
+        assert done.stderr.count("\n") == 1
+        raise InputError(done.stderr.strip())
+    assert done.stderr == ""

@@ -1,8 +1,6 @@
 """What the C++ harness makes of a scan is what Python makes of it: its array, its grid, and the way back."""
 
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,9 @@ from mindvoxel.data.prepare import Prepared, prepare_volume
 from mindvoxel.data.preprocess import preprocess_case
 from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, write_volume
-from tests.data.plans import a_configuration, a_plan
+
+from .data.plans import a_configuration, a_plan
+from .harness import dumped
 
 SHARED = Path(os.environ.get("MINDVOXEL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0)
@@ -32,6 +32,11 @@ VNET_EVAL = {
 }
 
 
+@pytest.fixture(scope="session")
+def prepare_dump(harness) -> Path:
+    return harness / "prepare_dump"
+
+
 def deploy(folder: Path, part: dict) -> Path:
     """A bundle of `part` whose network is no network."""
     folder.mkdir()
@@ -44,34 +49,12 @@ def deploy(folder: Path, part: dict) -> Path:
     return folder
 
 
-def dumped(program: Path, bundle: Path | str, files, tmp_path: Path, **environment) -> tuple[np.ndarray, dict]:
-    """(C, D, H, W), and the JSON of its grid; raises InputError with the one line of standard error."""
-    out = tmp_path / "out"
-    done = subprocess.run(
-        [program, bundle, out, *files],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=os.environ | environment,
-    )
-    if done.returncode:
-        assert done.returncode == 2, done.stderr
-        assert done.stdout == ""
-        assert done.stderr.startswith("error: ")
-        assert done.stderr.count("\n") == 1
-        raise InputError(done.stderr.strip())
-    assert (done.stdout, done.stderr) == ("", "")
-    grid = json.loads((tmp_path / "out.json").read_text())
-    return np.fromfile(tmp_path / "out.bin", "<f4"), grid
-
-
 def assert_planned(program: Path, tmp_path: Path, plan: Plan, files) -> np.ndarray:
     """Both make the same of `files` by the only configuration of `plan`; returns Python's image."""
     (name,) = plan.configurations
     wanted = preprocess_case(Case("a", tuple(map(Path, files)), None), plan, name, training=False)
     bundle = deploy(tmp_path / "bundle", planned_part(plan, name, (), validated_with_tta=False))
-    found, grid = dumped(program, bundle, files, tmp_path)
+    found, grid = dumped(program, "prepare", tmp_path, *files, bundle)
     assert tuple(grid["shape"]) == wanted.grid.shape
     assert tuple(grid["spacing_mm"]) == wanted.grid.spacing_mm
     assert (tuple(grid["crop_start"]), tuple(grid["crop_shape"])) == (wanted.grid.crop.start, wanted.grid.crop.shape)
@@ -152,7 +135,7 @@ def test_many_channels_in_one_file_or_one_each(prepare_dump, tmp_path):
     files = [tmp_path / f"a_{c:04d}.mha" for c in range(3)]
     for path, channel in zip(files, volume.voxels, strict=True):
         write_volume(path, volume.with_voxels(channel))
-    found, _ = dumped(prepare_dump, tmp_path / "bundle", files, tmp_path)
+    found, _ = dumped(prepare_dump, "prepare", tmp_path, *files, tmp_path / "bundle")
     assert np.abs(found.reshape(image.shape) - image).max() <= CLOSE * np.ptp(image)
 
 
@@ -188,7 +171,7 @@ def test_another_number_of_channels_is_one_sentence(prepare_dump, tmp_path):
 
 def assert_fails(program: Path, tmp_path: Path, plan: Plan, scan: Path) -> None:
     bundle = deploy(tmp_path / "bundle", planned_part(plan, "3d", (), validated_with_tta=False))
-    dumped(program, bundle, [scan], tmp_path)
+    dumped(program, "prepare", tmp_path, scan, bundle)
 
 
 def real(*parts: str) -> Path:
@@ -221,12 +204,12 @@ def assert_vnet(program: Path, tmp_path: Path, scan: Path, **data) -> None:
     bundle = deploy(tmp_path / "bundle", scan_part(data, VNET_EVAL))
     source = read_image(Case("a", (scan,), None))
     wanted: Prepared = prepare_volume("a", source.with_voxels(source.voxels[0]), **data)
-    found, grid = dumped(program, bundle, [scan], tmp_path)
+    found, grid = dumped(program, "prepare", tmp_path, scan, bundle)
     assert tuple(grid["shape"]) == wanted.crop.shape
     assert tuple(grid["crop_start"]) == wanted.crop.start
     assert np.abs(found.reshape(wanted.image.shape) - wanted.image).max() <= CLOSE * np.ptp(wanted.image)
     back = wanted.restore(wanted.image, "linear").voxels
-    found, _ = dumped(program, bundle, [scan], tmp_path, RESTORE="1")
+    found, _ = dumped(program, "restore", tmp_path, scan, bundle)
     assert np.abs(found.reshape(back.shape) - back).max() <= 2 * CLOSE * np.ptp(back)
 
 
@@ -250,4 +233,4 @@ def test_a_constant_scan_by_vnet_is_one_sentence(prepare_dump, tmp_path):
     data = {"spacing_mm": (1.0, 1.0, 1.0), "patch_size": (4, 9, 9), "centre_crop": False}
     bundle = deploy(tmp_path / "bundle", scan_part(data, VNET_EVAL))
     with pytest.raises(InputError, match="constant image, every voxel is 3; an image with some contrast is needed"):
-        dumped(prepare_dump, bundle, [tmp_path / "a.mha"], tmp_path)
+        dumped(prepare_dump, "prepare", tmp_path, tmp_path / "a.mha", bundle)

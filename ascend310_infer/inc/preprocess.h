@@ -11,13 +11,14 @@ namespace mindvoxel {
 
 /// How one case lies on the network's grid.
 struct Grid {
-  Shape source_shape;                   ///< of the scan, its own axes
+  Shape source_shape{0, 0, 0};          ///< of the scan, its own axes
   Geometry geometry;                    ///< of the scan
   std::array<std::size_t, 3> axes{0, 1, 2};
-  Shape full;                           ///< of the scan, network axes
-  Shape crop_start, crop_shape;         ///< planned: the box that was kept, network axes; scan: of the resampled grid
-  Shape shape;                          ///< of the preprocessed image; scan: of the resampled grid before its crop
-  Spacing spacing_mm;                   ///< of the preprocessed image, network axes
+  Shape full{0, 0, 0};                  ///< of the scan, network axes
+  /// planned: the box that was kept, network axes; scan: of the resampled grid
+  Shape crop_start{0, 0, 0}, crop_shape{0, 0, 0};
+  Shape shape{0, 0, 0};                 ///< of the preprocessed image; scan: of the resampled grid before its crop
+  Spacing spacing_mm{1, 1, 1};          ///< of the preprocessed image, network axes
 };
 
 /// A case as a network takes it.

@@ -95,9 +95,10 @@ std::unique_ptr<Engine> load_openvino(const Bundle& bundle, const EngineOptions&
     auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(precision),
                                        ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
                                        ov::inference_num_threads(static_cast<std::int32_t>(options.threads)));
-    const std::string description = std::string("OpenVINO ") + ov::get_openvino_version().buildNumber + ", " +
-                                    core.get_property("CPU", ov::device::full_name) + ", " + options.precision + ", " +
-                                    std::to_string(options.threads) + " threads";
+    const std::string build = ov::get_openvino_version().buildNumber;  // 2026.4.1-22982-...
+    const std::string description =
+        text("OpenVINO ", build.substr(0, build.find('-')), ", ", core.get_property("CPU", ov::device::full_name), ", ",
+             options.precision, ", ", options.threads, options.threads == 1 ? " thread" : " threads");
     return std::make_unique<OpenVinoEngine>(std::move(compiled), bundle, description);
   } catch (const InputError&) {
     throw;

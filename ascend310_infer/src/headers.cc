@@ -10,16 +10,23 @@ namespace mindvoxel {
 namespace {
 
 constexpr std::size_t kLongestLine = 10000;
+constexpr std::uint64_t kMostUnpacked = 1100;  // bytes that deflate makes of one, a little more than it can
 
 }  // namespace
 
 bool check_header(const std::filesystem::path& path, bool voxels) {
-  require_image(path);
-  std::error_code unreadable;
-  if (!std::filesystem::is_regular_file(path, unreadable)) throw InputError(text(path.string(), ": no such file"));
-  const std::string suffix = image_suffix(path);
-  if (suffix == ".nii" || suffix == ".nii.gz") return check_nifti(path, voxels);
-  return suffix == ".nrrd" ? check_nrrd(path, voxels) : check_meta(path, voxels);
+  return image_suffix(path) == ".nrrd" ? check_nrrd(path, voxels) : check_meta(path, voxels);
+}
+
+void refuse_unknown_spacing(const std::filesystem::path& path) {
+  throw InputError(text(path.string(), ": knows no spacing; write it with the spacing of its voxels in mm"));
+}
+
+void require_axes(const std::filesystem::path& path, long num_axes, const std::string& size) {
+  if (num_axes < 2 || num_axes > 4) {
+    throw InputError(
+        text(path.string(), ": ", num_axes, "-D image (", size, "); an image of 2, 3 or 4 dimensions is needed"));
+  }
 }
 
 bool next_line(std::ifstream& file, std::string& line, std::uint64_t& bytes) {
@@ -54,6 +61,14 @@ void require_bytes(const std::filesystem::path& path, std::uint64_t found, std::
   if (found < needed) {
     throw InputError(
         text(path.string(), ": truncated, ", found, " bytes where its header asks for ", needed, "; copy it again"));
+  }
+}
+
+void require_plausible(const std::filesystem::path& path, std::uint64_t needed) {
+  const std::uint64_t size = std::filesystem::file_size(path);
+  if (needed > product(size, kMostUnpacked)) {
+    throw InputError(text(path.string(), ": truncated, its ", size, " bytes cannot unpack to the ", needed,
+                          " that its header asks for; copy it again"));
   }
 }
 

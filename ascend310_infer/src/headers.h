@@ -10,17 +10,21 @@
 
 namespace mindvoxel {
 
-/// Whether an image file knows its spacing.  voxels: compressed voxels are unpacked to look at them, too.
+/// Whether a MetaImage or NRRD file knows its spacing.  voxels: compressed voxels are unpacked to look at them, too.
 ///
 /// Throws InputError where ITK cannot take the file, or would without a word read something else than it holds: it is
-/// missing, truncated, damaged, of other than 2 to 4 axes, its spacing is no number above 0, or NaN, which ITK turns
-/// into 0, stands in a NIfTI file.
+/// truncated, damaged, of other than 2 to 4 axes, or its spacing is no number above 0.
 bool check_header(const std::filesystem::path& path, bool voxels);
 
-/// As check_header, of a file of each type (headers_nifti.cc, headers_meta.cc, headers_nrrd.cc).
-bool check_nifti(const std::filesystem::path& path, bool voxels);
+/// As check_header, of a file of each type (headers_meta.cc, headers_nrrd.cc).
 bool check_meta(const std::filesystem::path& path, bool voxels);
 bool check_nrrd(const std::filesystem::path& path, bool voxels);
+
+/// Throws InputError for a file that knows no spacing where none was given for it.
+[[noreturn]] void refuse_unknown_spacing(const std::filesystem::path& path);
+
+/// Throws InputError for an image of other than 2 to 4 axes.
+void require_axes(const std::filesystem::path& path, long num_axes, const std::string& size);
 
 /// The next line of a header without its end; bytes: how many were read before, and now.  false: the file has ended, or
 /// the line is longer than any header's.
@@ -34,6 +38,10 @@ std::uint64_t whole_number(const std::string& word, std::uint64_t fallback);
 
 /// Throws InputError where a file has fewer bytes than its header asks for.
 void require_bytes(const std::filesystem::path& path, std::uint64_t found, std::uint64_t needed);
+
+/// Throws InputError where the compressed part of a file is too small for what its header asks for, so that no memory
+/// is taken for it.
+void require_plausible(const std::filesystem::path& path, std::uint64_t needed);
 
 /// Throws InputError where `bad` of `count` voxels are NaN or infinite.
 void refuse_infinite(const std::filesystem::path& path, std::uint64_t bad, std::uint64_t count);

@@ -81,10 +81,7 @@ std::uint64_t num_numbers(const std::filesystem::path& path, const Fields& field
     throw InputError(text(path.string(), ": DimSize = ", fields.get("DimSize"), " with NDims = ", num_dims,
                           "; a size above 0 is needed an axis"));
   }
-  if (size.size() < 2 || size.size() > 4) {
-    throw InputError(text(path.string(), ": ", size.size(), "-D image (", joined(size, "×"),
-                          "); an image of 2, 3 or 4 dimensions is needed"));
-  }
+  require_axes(path, static_cast<long>(size.size()), joined(size, "×"));
   const auto spacing = words_of(fields.spacing());
   if (!spacing.empty() && spacing.size() != size.size()) {
     throw InputError(text(path.string(), ": spacing ", fields.spacing(), " for ", size.size(),
@@ -95,6 +92,20 @@ std::uint64_t num_numbers(const std::filesystem::path& path, const Fields& field
         text(path.string(), ": spacing ", fields.spacing(), " mm in (x, y, z); every axis needs a spacing above 0"));
   }
   return product(count, whole_number(fields.get("ElementNumberOfChannels", "1"), 1));
+}
+
+/// MetaIO unpacks as many bytes as the header says, and leaves the rest of the voxels as memory was; of a file with
+/// voxels alone it takes all where the header does not say.
+void check_compressed_size(const std::filesystem::path& data_path, const Fields& fields, bool local,
+                           std::uint64_t start) {
+  const std::uint64_t size = std::filesystem::file_size(data_path), found = size > start ? size - start : 0;
+  const std::uint64_t stated = whole_number(fields.get("CompressedDataSize", "0"), 0);
+  if (stated == 0 && !local) return;
+  if (stated > found) require_bytes(data_path, found, stated);
+  if (stated < found) {
+    throw InputError(text(data_path.string(), ": damaged, its compressed voxels take ", found,
+                          " bytes, and CompressedDataSize is ", stated, "; write it anew"));
+  }
 }
 
 /// As MetaIO reads it.
@@ -128,7 +139,11 @@ bool check_meta(const std::filesystem::path& path, bool voxels) {
   if (!is_true(fields.get("CompressedData", "False"))) {
     const std::uint64_t size = std::filesystem::file_size(data_path);
     require_bytes(data_path, size > start ? size - start : 0, needed);
-  } else if (voxels) {
+    return !fields.spacing().empty();
+  }
+  require_plausible(data_path, needed);
+  check_compressed_size(data_path, fields, local, start);
+  if (voxels) {
     require_bytes(data_path, inflate_file(data_path, start, count_only), needed);
   }
   return !fields.spacing().empty();

@@ -1,21 +1,15 @@
 // NRRD: whether it knows its spacing, and the checksum of voxels that lie gzipped behind the header.
-#include <algorithm>
 #include <fstream>
 
 #include "errors.h"
 #include "headers.h"
+#include "image_names.h"
 #include "sentence.h"
 
 namespace mindvoxel {
 namespace {
 
 bool starts_with(const std::string& line, const std::string& beginning) { return line.rfind(beginning, 0) == 0; }
-
-std::string lower(std::string line) {
-  std::transform(line.begin(), line.end(), line.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return line;
-}
 
 /// Whether a line "spacings: …" has a value that is a number.
 bool has_number(const std::string& line) {
@@ -57,6 +51,7 @@ bool check_nrrd(const std::filesystem::path& path, bool voxels) {
   }
   if (!ended || detached) return spaced;
   const std::uint64_t size = std::filesystem::file_size(path);
+  if (gzipped) require_plausible(path, numbers);
   if (gzipped && voxels) require_bytes(path, inflate_file(path, start, count_only), numbers);
   if (raw) require_bytes(path, size > start ? size - start : 0, numbers);
   return spaced;

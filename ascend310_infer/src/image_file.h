@@ -1,4 +1,4 @@
-// One image file through ITK's readers and writers of MetaImage, NIfTI and NRRD.
+// One image file: NIfTI by this program, MetaImage and NRRD through ITK.
 #pragma once
 
 #include <filesystem>
@@ -12,10 +12,7 @@ namespace mindvoxel {
 /// An image file that was opened and looked at; its voxels have not been read.
 class ImageFile {
  public:
-  /// spacing_mm: taken where the file knows none.  voxels: compressed voxels are unpacked to look at them, too.
-  /// Throws InputError as read_scan does.
-  ImageFile(std::filesystem::path path, const std::optional<Spacing>& spacing_mm, bool voxels);
-  ~ImageFile();
+  virtual ~ImageFile() = default;
 
   /// Several values a voxel, or the fourth axis.
   std::size_t channels() const { return channels_; }
@@ -23,24 +20,28 @@ class ImageFile {
   const Geometry& geometry() const { return geometry_; }
   const std::filesystem::path& path() const { return path_; }
 
-  /// Its voxels as (C, D, H, W) to `voxels`.  Throws InputError for one that is not finite in float32.
-  void read(float* voxels) const;
+  /// Its voxels as (C, D, H, W) to `voxels`.  Throws InputError where they are truncated or damaged, or one is not
+  /// finite in float32.
+  virtual void read(float* voxels) const = 0;
 
- private:
-  struct Io;  // ITK's, kept out of this header
-
-  void look(const std::optional<Spacing>& spacing_mm);
+ protected:
+  explicit ImageFile(std::filesystem::path path) : path_(std::move(path)) {}
 
   std::filesystem::path path_;
-  std::unique_ptr<Io> io_;
   std::size_t channels_ = 0;
   Shape shape_{0, 0, 0};
   Geometry geometry_;
 };
 
-/// Write `labels` to the new file `path`, compressed, uint8 where the values allow it, else int16, then read it back.
-///
-/// Throws WorkError where it cannot be written, or what was written reads back as something else.
-void write_image(const std::filesystem::path& path, const Labels& labels);
+/// spacing_mm: taken where the file knows none.  Throws InputError as read_scan does.
+std::unique_ptr<ImageFile> open_image(const std::filesystem::path& path, const std::optional<Spacing>& spacing_mm);
+
+/// As open_image, of a file of either kind (nifti_file.cc, itk_file.cc).
+std::unique_ptr<ImageFile> open_nifti(const std::filesystem::path& path, const std::optional<Spacing>& spacing_mm);
+std::unique_ptr<ImageFile> open_with_itk(const std::filesystem::path& path, const std::optional<Spacing>& spacing_mm);
+
+/// Write `labels` to the new file `path` through ITK, compressed, uint8 where the values allow it, else int16.  Throws
+/// WorkError where it cannot be written.
+void write_with_itk(const std::filesystem::path& path, const Labels& labels);
 
 }  // namespace mindvoxel

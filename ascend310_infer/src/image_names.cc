@@ -10,16 +10,11 @@ namespace {
 
 constexpr std::array<const char*, 6> kPictures{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"};
 
-std::string lower(std::string word) {
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-  return word;
-}
-
 template <typename Suffixes>
 std::string suffix_among(const Suffixes& suffixes, const std::filesystem::path& path) {
   const std::string name = lower(path.filename().string());
-  for (const std::string suffix : suffixes) {
+  for (const char* known : suffixes) {
+    std::string suffix = known;
     if (name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0) {
       return suffix;
     }
@@ -28,6 +23,12 @@ std::string suffix_among(const Suffixes& suffixes, const std::filesystem::path& 
 }
 
 }  // namespace
+
+std::string lower(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  return word;
+}
 
 std::string image_suffix(const std::filesystem::path& path) { return suffix_among(kImageSuffixes, path); }
 

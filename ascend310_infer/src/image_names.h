@@ -10,6 +10,9 @@ namespace mindvoxel {
 /// Types that are read; all but the first are written.
 inline constexpr std::array<const char*, 5> kImageSuffixes{".mhd", ".mha", ".nii.gz", ".nii", ".nrrd"};
 
+/// A to Z in small letters, whatever the language of the machine.
+std::string lower(std::string word);
+
 /// "Case.NII.gz" -> ".nii.gz", in small letters; of a file that is none of kImageSuffixes: nothing.
 std::string image_suffix(const std::filesystem::path& path);
 

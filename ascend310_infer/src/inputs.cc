@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <regex>
 #include <set>
 
 #include "errors.h"
@@ -20,11 +19,11 @@ const char* const kBadInNames = "/\\:*?\"<>|\n\r";
 
 /// The channel's number in nnU-Net's name of a file, CASE_0001.nii.gz; none for another name.
 std::optional<std::size_t> channel_of(const fs::path& path) {
-  static const std::regex pattern("[^]+_([0-9]{4})");
   const std::string name = name_of(path);
-  std::smatch found;
-  if (!std::regex_match(name, found, pattern)) return std::nullopt;
-  return std::stoul(found[1]);
+  if (name.size() < 6 || name[name.size() - 5] != '_') return std::nullopt;
+  const std::string digits = name.substr(name.size() - 4);
+  if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  return std::stoul(digits);
 }
 
 bool is_channel(const fs::path& path, std::size_t num_channels) {
@@ -74,14 +73,22 @@ std::vector<fs::path> images_in(const fs::path& folder) {
   return images;
 }
 
+/// The scan of which the name of a mask speaks, CASE of CASE_seg; of another name: nothing.
+std::string scan_of_mask(const std::string& name) {
+  const auto last = name.rfind('_');
+  if (last == std::string::npos || last == 0) return "";
+  for (const char* ending : {"gt", "label", "labels", "mask", "seg", "segmentation"}) {
+    if (lower(name.substr(last + 1)) == ending) return name.substr(0, last);
+  }
+  return "";
+}
+
 void refuse_masks(const fs::path& folder, const std::vector<fs::path>& images) {
-  static const std::regex pattern("([^]+)_(gt|label|labels|mask|seg|segmentation)", std::regex::icase);
   std::map<std::string, fs::path> by_name;
   for (const fs::path& path : images) by_name[name_of(path)] = path;
   for (const auto& [name, path] : by_name) {
-    std::smatch found;
-    const bool named = std::regex_match(name, found, pattern);
-    const auto scan = by_name.find(named ? found[1].str() : name + "_0000");
+    const std::string named = scan_of_mask(name);
+    const auto scan = by_name.find(named.empty() ? name + "_0000" : named);
     if (scan == by_name.end()) continue;
     throw InputError(text(folder.string(), ": ", path.filename().string(), " seems to be the mask of ",
                           scan->second.filename().string(),

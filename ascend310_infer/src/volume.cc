@@ -79,10 +79,10 @@ void check_same_grid(const ImageFile& first, const ImageFile& other) {
 
 /// A scan's files, looked at and on one grid.
 std::vector<std::unique_ptr<ImageFile>> open_files(const std::vector<std::filesystem::path>& files,
-                                                   const std::optional<Spacing>& spacing_mm, bool voxels) {
+                                                   const std::optional<Spacing>& spacing_mm) {
   std::vector<std::unique_ptr<ImageFile>> opened;
   for (const auto& path : files) {
-    opened.push_back(std::make_unique<ImageFile>(path, spacing_mm, voxels));
+    opened.push_back(open_image(path, spacing_mm));
     check_axes(path, opened.back()->geometry());
     check_spacing(path, opened.back()->geometry());
     if (opened.size() > 1) check_same_grid(*opened.front(), *opened.back());
@@ -100,6 +100,23 @@ void reserve(const std::filesystem::path& path, std::size_t num_bytes) {
     throw WorkError(
         text(path.string(), ": cannot be written (", std::strerror(fault != 0 ? fault : EIO), "); is the disk full?"));
   }
+}
+
+/// Throws WorkError unless the file reads back as `labels`.
+void require_same(const std::filesystem::path& path, const Labels& labels) {
+  bool same = false;
+  try {
+    const auto file = open_image(path, std::nullopt);
+    same = file->channels() == 1 && file->shape() == labels.shape;
+    if (same) {
+      std::vector<float> found(labels.voxels.size());
+      file->read(found.data());
+      same = std::equal(found.begin(), found.end(), labels.voxels.begin());
+    }
+  } catch (const InputError& error) {
+    throw WorkError(text(error.what(), "; is the disk full?"));
+  }
+  if (!same) throw WorkError(text(path.string(), ": what was written does not read back; is the disk full?"));
 }
 
 /// Removed at the end, where it is still there.
@@ -123,14 +140,14 @@ class Partial {
 }  // namespace
 
 ScanHeader read_scan_header(const std::vector<std::filesystem::path>& files, const std::optional<Spacing>& spacing_mm) {
-  const auto opened = open_files(files, spacing_mm, false);
+  const auto opened = open_files(files, spacing_mm);
   ScanHeader header{0, opened.front()->shape(), opened.front()->geometry()};
   for (const auto& file : opened) header.channels += file->channels();
   return header;
 }
 
 Scan read_scan(const std::vector<std::filesystem::path>& files, const std::optional<Spacing>& spacing_mm) {
-  const auto opened = open_files(files, spacing_mm, true);
+  const auto opened = open_files(files, spacing_mm);
   Scan scan;
   scan.image.shape = opened.front()->shape();
   scan.geometry = opened.front()->geometry();
@@ -158,7 +175,8 @@ void write_labels(const std::filesystem::path& path, const Labels& labels) {
   const Partial partial(path);
   try {
     reserve(partial.path(), labels.voxels.size());
-    write_image(partial.path(), labels);
+    write_with_itk(partial.path(), labels);
+    require_same(partial.path(), labels);
     std::filesystem::rename(partial.path(), path);
   } catch (const std::filesystem::filesystem_error& error) {
     throw WorkError(text(path.string(), ": cannot be written (", error.code().message(), ")"));

@@ -1,9 +1,10 @@
-// For tests in Python: prepare_dump BUNDLE OUT FILE... writes OUT.bin, the preprocessed image as raw float32 (C, D, H,
-// W), and OUT.json, its grid.  With - as BUNDLE the files are read alone: the scan as it is.  restore_dump BUNDLE, see
-// below, is the way back of V-Net's: with RESTORE=1 in the environment OUT.bin is the preprocessed image itself on the
-// grid of the scan.
+// For tests in Python.
+//
+// prepare_dump read OUT FILE...             OUT.bin: the scan, raw float32 (C, D, H, W); OUT.json: its grid
+// prepare_dump prepare OUT FILE... BUNDLE   the preprocessed image, and its grid
+// prepare_dump restore OUT FILE... BUNDLE   V-Net's preprocessed image, back on the grid of the scan
+// prepare_dump labels OUT FILE              OUT: the file's values as labels
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,7 @@
 namespace {
 
 using mindvoxel::Bundle;
+constexpr std::size_t kThreads = 2;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -28,36 +30,51 @@ void write(const std::string& out, const std::vector<float>& voxels, const nlohm
   if (!raw) throw mindvoxel::WorkError(out + ".bin: cannot be written");
 }
 
-void dump(const std::string& folder, const std::string& out, const std::vector<std::filesystem::path>& files) {
-  std::optional<Bundle> bundle;
-  if (folder != "-") bundle = mindvoxel::read_bundle(folder);
+nlohmann::json geometry_of(const mindvoxel::Scan& scan) {
+  return {{"shape", scan.image.shape},
+          {"channels", scan.image.channels},
+          {"spacing_mm", scan.geometry.spacing_mm},
+          {"origin_mm", scan.geometry.origin_mm},
+          {"direction", scan.geometry.direction}};
+}
+
+void prepare(const std::string& folder, const std::string& out, const std::vector<std::filesystem::path>& files,
+             bool restore) {
+  const Bundle bundle = mindvoxel::read_bundle(folder);
   auto start = std::chrono::steady_clock::now();
-  mindvoxel::Scan scan = mindvoxel::read_scan(files, bundle ? bundle->default_spacing_mm : std::nullopt);
-  nlohmann::json grid{{"shape", scan.image.shape},
-                      {"channels", scan.image.channels},
-                      {"spacing_mm", scan.geometry.spacing_mm},
-                      {"origin_mm", scan.geometry.origin_mm},
-                      {"direction", scan.geometry.direction},
-                      {"seconds", {{"read", seconds_since(start)}}}};
-  if (!bundle) return write(out, scan.image.voxels, grid);
+  mindvoxel::Scan scan = mindvoxel::read_scan(files, bundle.default_spacing_mm);
+  nlohmann::json grid = geometry_of(scan);
+  grid["seconds"]["read"] = seconds_since(start);
   start = std::chrono::steady_clock::now();
-  const std::size_t threads = 2;
-  mindvoxel::Prepared prepared = mindvoxel::preprocess(*bundle, std::move(scan), threads);
+  const mindvoxel::Prepared prepared = mindvoxel::preprocess(bundle, std::move(scan), kThreads);
   grid["seconds"]["preprocess"] = seconds_since(start);
   grid["shape"] = prepared.image.shape;
   grid["spacing_mm"] = prepared.grid.spacing_mm;
   grid["crop_start"] = prepared.grid.crop_start;
   grid["crop_shape"] = prepared.grid.crop_shape;
-  if (std::getenv("RESTORE") == nullptr) return write(out, prepared.image.voxels, grid);
-  const auto& order = bundle->preprocessing.restore_order;
-  write(out, mindvoxel::restore_scan(prepared.image.voxels, prepared.grid, order), grid);
+  const auto& voxels = prepared.image.voxels;
+  if (!restore) return write(out, voxels, grid);
+  write(out, mindvoxel::restore_scan(voxels, prepared.grid, bundle.preprocessing.restore_order), grid);
+}
+
+void dump(const std::string& mode, const std::string& out, std::vector<std::filesystem::path> arguments) {
+  if (mode == "prepare" || mode == "restore") {
+    const std::string folder = arguments.back();
+    arguments.pop_back();
+    return prepare(folder, out, arguments, mode == "restore");
+  }
+  const mindvoxel::Scan scan = mindvoxel::read_scan(arguments, std::nullopt);
+  if (mode == "read") return write(out, scan.image.voxels, geometry_of(scan));
+  mindvoxel::Labels labels{{}, scan.image.shape, scan.geometry};
+  for (const float value : scan.image.voxels) labels.voxels.push_back(static_cast<std::int16_t>(value));
+  mindvoxel::write_labels(out, labels);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   try {
-    if (argc < 4) throw mindvoxel::InputError("usage: prepare_dump BUNDLE|- OUT FILE...");
+    if (argc < 4) throw mindvoxel::InputError("usage: prepare_dump MODE OUT FILE... [BUNDLE]");
     dump(argv[1], argv[2], {argv + 3, argv + argc});
     return 0;
   } catch (const std::exception& error) {
