@@ -251,6 +251,26 @@ def test_a_truncated_zraw_is_refused_by_its_name(tmp_path, with_size):
     refused(path, "a.zraw: truncated")
 
 
+@pytest.mark.parametrize(
+    ("name", "new"), [("a.mha", ""), ("a.mha", "CompressedDataSize = 20\n"), ("a.mhd", "CompressedDataSize = 20\n")]
+)
+def test_a_compressed_size_that_is_missing_or_wrong_is_refused(tmp_path, name, new):
+    path = itk_file(tmp_path / name)
+    head, mark, voxels = path.read_bytes().partition(b"CompressedDataSize = ")
+    assert mark
+    path.write_bytes(head + new.encode() + voxels.partition(b"\n")[2])
+    stated = 20 if new else 0
+    refused(path, "damaged, its compressed voxels take", f"CompressedDataSize is {stated}; write it anew")
+
+
+def test_a_nifti_beside_its_gzipped_name_is_told_from_it(tmp_path):
+    path = itk_file(tmp_path / "a.nii.gz")
+    other = sitk.GetImageFromArray(VOXELS + 1)
+    sitk.WriteImage(other, str(tmp_path / "a.nii"))  # SimpleITK would read this one by either name
+    refused(path, "a.nii.gz: a.nii lies beside it", "move one of them away")
+    assert np.array_equal(read_volume(tmp_path / "a.nii").voxels, VOXELS + 1)
+
+
 def test_a_zraw_of_too_few_voxels_is_refused(tmp_path):
     path = itk_file(tmp_path / "a.mhd")
     path.write_text(path.read_text().replace("DimSize = 9 7 5", "DimSize = 9 7 6"))

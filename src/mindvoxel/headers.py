@@ -55,6 +55,10 @@ def check_header(path: Path, dims: tuple[int, ...] = (3,), needs_spacing: bool =
 
 
 def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxels: bool) -> bool:
+    if _gzipped(path) and path.with_suffix("").is_file():
+        raise InputError(
+            f"{path}: {path.stem} lies beside it, whose voxels SimpleITK would read in its place; move one of them away"
+        )
     head, order = _nifti_head(path)
     dims = struct.unpack(order + "8h", head[40:56])
     num_dims = 3 if dims[:1] + dims[4:5] == (4, 1) else dims[0]  # a fourth axis of one volume is dropped by ITK
@@ -185,11 +189,29 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
     start = header_bytes if local else int(skipped) if skipped.isdecimal() else 0
     compressed = fields.get("CompressedData", "False").lower() == "true"
+    found = data_path.stat().st_size - start
     if not compressed:
-        _require_bytes(data_path, data_path.stat().st_size - start, needed)
-    elif voxels:
+        _require_bytes(data_path, found, needed)
+        return _meta_spacing(fields) is not None
+    _check_compressed_size(data_path, fields.get("CompressedDataSize"), found, local)
+    if voxels:
         _require_bytes(data_path, sum(map(len, _inflated(data_path, start))), needed)
     return _meta_spacing(fields) is not None
+
+
+def _check_compressed_size(path: Path, stated: str | None, found: int, local: bool) -> None:
+    """ITK unpacks as many bytes as the header states, and leaves the rest of the voxels as memory was; of a file of
+    voxels alone it takes all where nothing is stated."""
+    if stated is None and not local:
+        return
+    number = int(stated) if (stated or "").isdecimal() else 0
+    if number > found:
+        _require_bytes(path, found, number)
+    if number < found:
+        raise InputError(
+            f"{path}: damaged, its compressed voxels take {found} bytes, and CompressedDataSize is {number}; write it "
+            "anew"
+        )
 
 
 def _meta_spacing(fields: dict[str, str]) -> str | None:
