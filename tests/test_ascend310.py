@@ -167,11 +167,8 @@ def test_with_sanitizers(infer):
     build = built("--sanitize", folder="build-tests-sanitize")
     ctest(build)
     infer.program = build / "infer"
-    leaks = ROOT / "ascend310_infer" / "test" / "lsan.txt"
-    environment = {"TBB_ENABLE_SANITIZERS": "1", "LSAN_OPTIONS": f"suppressions={leaks}"}
-    done = infer("--self_test", env=os.environ | environment)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert "Suppressions used" in done.stderr or done.stderr == ""
+    done = infer("--self_test", env=os.environ | {"TBB_ENABLE_SANITIZERS": "1"})
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_self_test_tells_a_wrong_way_of_windows(infer):
