@@ -9,7 +9,7 @@ from mindvoxel.data.dataset import Case, read_label
 from mindvoxel.errors import naming
 from mindvoxel.inference import segment
 from mindvoxel.log import progress
-from mindvoxel.metrics.report import read_rows, write_report
+from mindvoxel.metrics.report import read_rows, remove_report, write_report
 from mindvoxel.train import device as devices
 from mindvoxel.train.cross_validation import CrossValidation, Fold
 from mindvoxel.volume import Volume, write_volume
@@ -30,8 +30,7 @@ def _fold(cross: CrossValidation, pair: tuple[str, str], number: int, target: st
     if _is_newer(folder / "metrics.csv", checkpoints):
         return Fold(number, folder, read_rows(folder / "metrics.csv"))
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in ("summary.json", "metrics.csv"):
-        (folder / stale).unlink(missing_ok=True)
+    remove_report(folder)
     networks, rows = _Networks(cross.model, checkpoints, target, device_id), []
     for case in progress(networks.names, what=f"{name}, fold {number}", unit="case"):
         path = folder / cross.scans.mask_name(case)

@@ -11,7 +11,7 @@ from mindvoxel.cli import common
 from mindvoxel.cli.kinds import kind_of
 from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, add_file, set_up
-from mindvoxel.metrics.report import summarise, write_report
+from mindvoxel.metrics.report import remove_report, summarise, write_report
 from mindvoxel.metrics.table import format_table
 from mindvoxel.train import device as devices
 
@@ -52,8 +52,7 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     ckpt = Path(args.ckpt_path)
     name = f"eval-{ckpt.stem}-prune{args.prune}" if args.prune else f"eval-{ckpt.stem}"
     folder = common.new_folder(args.output_path or ckpt.parent / name)
-    for name in ("summary.json", "metrics.csv"):  # of an earlier evaluation: they must not outlive its masks
-        (folder / name).unlink(missing_ok=True)
+    remove_report(folder)
     add_file(folder / "eval.log")
     devices.set_cpu_precision(args.device_target, recipe.device.cpu_precision)
     rows = job.score(network, folder)

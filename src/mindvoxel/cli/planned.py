@@ -18,7 +18,7 @@ from mindvoxel.data.stored_dataset import configuration_of, open_stored, read_da
 from mindvoxel.errors import InputError
 from mindvoxel.files import read_json, write_text
 from mindvoxel.log import LOGGER
-from mindvoxel.metrics.report import summarise, write_report
+from mindvoxel.metrics.report import remove_report, summarise, write_report
 from mindvoxel.metrics.table import format_table
 from mindvoxel.train.volumes import Scans, mean_figures, score_scans
 
@@ -233,8 +233,7 @@ class TrainJob:
         if self.scans is None:
             return {}
         masks = common.new_folder(folder / "validation")
-        for name in ("summary.json", "metrics.csv"):  # of fewer epochs: they must not outlive their masks
-            (masks / name).unlink(missing_ok=True)
+        remove_report(masks)  # of fewer epochs
         rows = self._score(parts, masks, folder)
         meta = {"run": str(folder), "epoch": parts.trainer.state.epoch, "eval": self.recipe.eval}
         if self.device.is_main:

@@ -148,6 +148,12 @@ def write_report(folder: str | Path, rows: list[dict[str, str | float]], meta: d
     write_rows(folder / "metrics.csv", rows)
 
 
+def remove_report(folder: Path) -> None:
+    """Remove the two files of an earlier evaluation: they must not outlive its masks."""
+    for name in ("summary.json", "metrics.csv"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_rows(path: str | Path, rows: list[dict]) -> None:
     """Write rows as CSV; NaN is an empty cell."""
     write_text(path, pd.DataFrame(rows).to_csv(index=False))
