@@ -263,6 +263,14 @@ def test_a_compressed_size_that_is_missing_or_wrong_is_refused(tmp_path, name, n
     refused(path, "damaged, its compressed voxels take", f"CompressedDataSize is {stated}; write it anew")
 
 
+@pytest.mark.parametrize("word", ["T", "1", "true"])
+def test_a_compressed_file_says_so_in_several_ways(tmp_path, word):
+    path = itk_file(tmp_path / "a.mha")
+    assert b"CompressedData = True" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"CompressedData = True", b"CompressedData = " + word.encode()))
+    assert np.array_equal(read_volume(path).voxels, VOXELS)
+
+
 def test_a_nifti_beside_its_gzipped_name_is_told_from_it(tmp_path):
     path = itk_file(tmp_path / "a.nii.gz")
     other = sitk.GetImageFromArray(VOXELS + 1)

@@ -188,7 +188,7 @@ def _check_meta(path: Path, needs_spacing: bool, voxels: bool) -> bool:
     needed = prod(_meta_size(path, fields, needs_spacing)) * size * (int(channels) if channels.isdecimal() else 1)
     skipped = fields.get("HeaderSize", "0")  # bytes before the voxels of a raw file; -1: the voxels end the file
     start = header_bytes if local else int(skipped) if skipped.isdecimal() else 0
-    compressed = fields.get("CompressedData", "False").lower() == "true"
+    compressed = fields.get("CompressedData", "False").startswith(("T", "t", "1"))  # as ITK reads it
     found = data_path.stat().st_size - start
     if not compressed:
         _require_bytes(data_path, found, needed)
