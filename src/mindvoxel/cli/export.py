@@ -109,12 +109,13 @@ def _groups(path: str, source) -> tuple[tuple[int, ...], ...]:
             f"--postprocessing: {source.recipe.model} has that of its recipe, --largest_component of train.py and "
             "eval.py; leave it out"
         )
-    best = read_best(Path(path))
-    strange = [value for group in best["postprocessing"] for value in group if value not in source.plan.label_values]
+    best, known = read_best(Path(path)), source.plan.label_values[1:]
+    named = [value for group in best["postprocessing"] for value in group]
+    strange = [value for value in named if type(value) is not int or value not in known]
     if strange:
         raise InputError(
-            f"{path}: its postprocessing names label {strange[0]!r}, the network knows "
-            f"{', '.join(map(str, source.plan.label_values))}; name the best.json of its cross-validation"
+            f"{path}: its postprocessing names label {strange[0]!r}, the network's foreground is "
+            f"{', '.join(map(str, known))}; name the best.json of its cross-validation"
         )
     if best["configurations"] != [source.configuration]:
         LOGGER.warning(

@@ -66,8 +66,8 @@ def export_checked(
 ) -> tuple[Path, Agreement | None]:
     """Write name.mindir, .onnx or .air for `network` (built under exportable()), compare, and only then rename.
 
-    Returns the path and how well it agrees; None without a check, and for AIR, which nothing but an Ascend toolchain
-    reads. Raises WorkError where it agrees too little.
+    Returns the path and how well it agrees; None without a check. Of AIR, which nothing but an Ascend toolchain reads,
+    the network alone is compared, where it computes in half precision. Raises WorkError where it agrees too little.
     """
     path = path_of(name, file_format)
     with replacing(path) as partial:
