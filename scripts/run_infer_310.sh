@@ -18,8 +18,7 @@ OUTPUT=${OUTPUT:-results/infer_310-$(date +%Y%m%d-%H%M%S)}
 mkdir -p "$OUTPUT" || exit 2
 build=${BUILD_DIR:-$ROOT/ascend310_infer/build}
 if ! bash "$ROOT/ascend310_infer/build.sh" --build_dir "$build" >"$OUTPUT/build.log" 2>&1; then
-  tail -n 1 "$OUTPUT/build.log" >&2
-  die "the program could not be built, see $OUTPUT/build.log"
+  die "the program could not be built, see $OUTPUT/build.log: $(tail -n 1 "$OUTPUT/build.log")"
 fi
 logged "$OUTPUT/screen.log" "$PYTHON" -m mindvoxel.cli.infer_310 --infer "$build/infer" --mindir_path "$mindir" \
   --data_path "$data" --split_file_path "$split" --output_path "$OUTPUT" "${device[@]}" "$@"

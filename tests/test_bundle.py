@@ -120,7 +120,7 @@ def made(tmp_path):
     for name in bundle.FILES:
         (tmp_path / name).write_bytes(name.encode())
     part = bundle.planned_part(a_plan(c3d=a_configuration()), "3d", (), validated_with_tta=True)
-    bundle.write_deploy(tmp_path, {"model": "unet3d"} | part)
+    bundle.write_deploy(tmp_path, {"model": "unet3d", "nsd_tolerance_mm": 3} | part)
     return tmp_path
 
 
@@ -130,6 +130,7 @@ def test_read_again(made):
     assert found.labels == {"background": 0, "organ": 1, "lesion": 2}
     assert found.label_values == (0, 1, 2)
     assert found.validated_with_tta
+    assert (found.way, found.nsd_tolerance_mm) == ("planned", 3.0)
     files = found.deploy["files"]
     assert list(files) == list(bundle.FILES)
     # printf model.onnx | sha256sum
@@ -176,8 +177,12 @@ def test_a_folder_that_is_no_bundle(tmp_path):
         ("classes", [{"value": 0, "name": "background"}], "classes must be two or more"),
         ("classes", [{"value": 0, "name": "a"}, {"value": "1", "name": "b"}], "each with a value and a name"),
         ("classes", [{"value": 0, "name": "a"}, {"value": 1, "name": "a"}], "a name of its own"),
+        ("classes", [{"value": 0, "name": "a"}, {"value": 0, "name": "b"}], "a name of its own"),
         ("classes", [{"value": 0, "name": "a"}, {"value": 32768, "name": "b"}], "a name of its own"),
         ("classes", [0, 1], "a name of its own"),
+        ("preprocessing", {"way": None}, "way is None, where a text is needed"),
+        ("nsd_tolerance_mm", "2", "nsd_tolerance_mm is '2', where a number is needed"),
+        ("nsd_tolerance_mm", True, "nsd_tolerance_mm is True, where a number is needed"),
         ("sliding", {"validated_with_tta": 1}, "validated_with_tta is 1, where true or false is needed"),
         ("sliding", {}, "validated_with_tta is missing, where true or false is needed"),
     ],

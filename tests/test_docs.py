@@ -154,6 +154,8 @@ def test_the_page_on_deployment(cpu, harness, data_set):
     for line in (build.splitlines()[1], segment):
         command = line.replace("ascend310_infer/build/infer", str(harness / "infer"))
         run(command.replace("--device ascend", "--device cpu"), data_set)
+    (short,) = [block for block in blocks("README.md", "bash") if "BUNDLE" in block]
+    assert short == export + score
     assert len(list((data_set / "results" / "bundle_masks").glob("*.nii.gz"))) == 6
     report = json.loads((data_set / "results" / "bundle_masks" / "report.json").read_text())
     openvino = Path(importlib.util.find_spec("openvino").origin).parent

@@ -18,6 +18,19 @@ from mindvoxel.volume import Volume, write_volume
 
 from .unet3d.conftest import write_folder
 
+# Tells its caller to end, and ends when it is told.
+ENDS = """#!{python}
+import os, signal, sys, time
+from pathlib import Path
+scans, output = sys.argv[4], Path(sys.argv[6])
+def end(*_):
+    (output / "ended").write_text(scans)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(30)
+"""
+
 # Writes the labels of TRUTHS for the scans that it is given, and its words; fails where STATUS says so.
 PROGRAM = """#!{python}
 import os, re, sys
@@ -68,7 +81,8 @@ def made(folder: Path, model: str, part: dict) -> Path:
         (folder / name).write_bytes(b"made up")
     window = (len(part["channels"]), *part["sliding"]["window"])
     network = network_part(window, len(part["classes"]), "f32")
-    write_deploy(folder, {"model": model, "default_spacing_mm": None, "network": network} | part)
+    words = {"model": model, "default_spacing_mm": None, "network": network, "nsd_tolerance_mm": 3.0}
+    write_deploy(folder, words | part)
     return folder
 
 
@@ -91,9 +105,10 @@ def test_the_split_s_cases_are_segmented_and_scored_in_its_order(program, vnet, 
     rows = read_rows(out / "metrics.csv")
     assert [row["case"] for row in rows] == ["Case05", "Case02"]
     assert [(row["label"], row["dice"], row["hd95_mm"]) for row in rows] == [("prostate", 1.0, 0.0)] * 2
+    assert [row["nsd_tolerance_mm"] for row in rows] == [3.0] * 2  # the run's, which is not the recipe's
     words = (out / "words.txt").read_text().split("\n")
     assert words[:2] == ["--bundle", str(vnet)]
-    assert words[6:] == ["--device", "cpu", "--precision", "bf16"]  # the default recipe validates without mirrors
+    assert words[6:] == ["--overwrite", "--device", "cpu", "--precision", "bf16"]  # the default recipe validates without mirrors
     summary = json.loads((out / "summary.json").read_text())
     assert summary["labels"]["prostate"]["num_cases"] == 2
 
@@ -143,13 +158,14 @@ def test_channel_files_get_numbers_and_the_only_one_0(tmp_path):
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
 @pytest.mark.parametrize("absolute", [False, True])
-def test_a_header_finds_its_voxels_from_anywhere(tmp_path, ends, absolute):
+@pytest.mark.parametrize("raw", ["a.raw", "LOCALIZER.raw"])
+def test_a_header_finds_its_voxels_from_anywhere(tmp_path, ends, absolute, raw):
     image, folder = sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4)), tmp_path / "with space"
     folder.mkdir()
     sitk.WriteImage(image, str(folder / "a.mhd"))
+    (folder / "a.raw").rename(folder / raw)
     header = (folder / "a.mhd").read_bytes().replace(b"\n", ends.encode())
-    if absolute:
-        header = header.replace(b"= a.raw", b"= " + os.fsencode(folder / "a.raw"))
+    header = header.replace(b"= a.raw", b"= " + os.fsencode(folder / raw if absolute else raw))
     (folder / "a.mhd").write_bytes(header)
     staged = tmp_path / "staged"
     staged.mkdir()
@@ -157,6 +173,26 @@ def test_a_header_finds_its_voxels_from_anywhere(tmp_path, ends, absolute):
     found = sitk.GetArrayFromImage(sitk.ReadImage(str(staged / "a_0000.mhd")))
     assert found.ravel().tolist() == list(range(24))
     assert [path.name for path in staged.iterdir()] == ["a_0000.mhd"]
+
+
+@pytest.mark.parametrize("word", ["LOCAL", "Local"])
+def test_a_header_that_holds_its_voxels_stays_as_it_is(tmp_path, word):
+    path, staged = tmp_path / "a.mhd", tmp_path / "staged"
+    staged.mkdir()
+    sitk.WriteImage(sitk.GetImageFromArray(np.arange(24, dtype=np.int16).reshape(2, 3, 4)), str(tmp_path / "a.mha"))
+    path.write_bytes((tmp_path / "a.mha").read_bytes().replace(b"LOCAL", word.encode()))
+    infer_310._stage(infer_310.Case("a", (path,), None), staged, 1)
+    assert (staged / "a_0000.mhd").read_bytes() == path.read_bytes()
+
+
+def test_told_to_end_it_ends_the_program_first(vnet, phantom, tmp_path):
+    path, out = tmp_path / "infer", tmp_path / "out"
+    path.write_text(ENDS.format(python=sys.executable))
+    path.chmod(0o755)
+    with pytest.raises(SystemExit) as ended:
+        run(path, vnet, phantom, "none", out)
+    assert ended.value.code == 143
+    assert not Path((out / "ended").read_text()).exists()  # the folder of links is gone
 
 
 def test_the_program_s_exit_status_is_kept_and_no_table_outlives_it(program, vnet, phantom, tmp_path, monkeypatch):
@@ -174,8 +210,10 @@ def test_bad_input_is_one_sentence(program, vnet, phantom, source, tmp_path, cap
     split, out = tmp_path / "val.csv", tmp_path / "out"
     split.write_text("Case05.mhd\nCase77.mhd\n")
     (tmp_path / "alone.mindir").write_bytes(b"x")
+    (vnet / "other.mindir").write_bytes(b"x")
     for bundle, data, words in (
         (vnet, phantom, "1 of 2 cases are not in"),
+        (vnet / "other.mindir", phantom, "other.mindir: no bundle"),
         (tmp_path / "alone.mindir", phantom, "alone.mindir: no bundle"),
         (tmp_path / "absent", phantom, "absent: no bundle"),
         (vnet, source, "the PROMISE12 layout needs img/"),
@@ -187,8 +225,17 @@ def test_bad_input_is_one_sentence(program, vnet, phantom, source, tmp_path, cap
         assert not out.exists()
 
 
-def test_classes_of_another_data_set_are_refused(program, source, data, tmp_path, capsys):
+def test_a_case_that_is_named_twice_is_refused(program, vnet, phantom, tmp_path, capsys):
+    (tmp_path / "val.csv").write_text("Case05.mhd\nCase05\n")
+    assert run(program, vnet, phantom, tmp_path / "val.csv", tmp_path / "out") == 2
+    assert "val.csv: case Case05 is named more than once; name each case once" in capsys.readouterr().err
+
+
+def test_channels_and_classes_of_another_data_set_are_refused(program, source, data, tmp_path, capsys):
     part = planned_part(read_plan(data / "plan.json"), "3d_fullres", (), validated_with_tta=False)
     part["classes"][1]["name"] = "liver"
     assert run(program, made(tmp_path / "b", "unet3d", part), source, "none", tmp_path / "out") == 2
     assert "its classes are" in capsys.readouterr().err
+    one = part | {"channels": ["CT"]}
+    assert run(program, made(tmp_path / "one", "unet3d", one), source, "none", tmp_path / "out") == 2
+    assert "its channels are CT, the data set's" in capsys.readouterr().err

@@ -27,15 +27,18 @@ Groups = Sequence[Sequence[int]]
 class Bundle:
     """A bundle whose files are as they were written.
 
-    labels: name -> value of each class in the masks, the background first.  validated_with_tta: the run that trained
-    it scored its validation with mirrored windows.  deploy: all of deploy.json.
+    labels: name -> value of each class in the masks, the background first.  way: of its preprocessing, planned or scan.
+    validated_with_tta, nsd_tolerance_mm: how the run that trained it scored its validation, with mirrored windows or
+    not, and to which surface distance.  deploy: all of deploy.json.
     """
 
     folder: Path
     model: str
     channels: tuple[str, ...]
     labels: dict[str, int]
+    way: str
     validated_with_tta: bool
+    nsd_tolerance_mm: float
     deploy: dict
 
     @property
@@ -167,29 +170,32 @@ def read_bundle(folder: str | Path) -> Bundle:
     for name in dict.fromkeys((*FILES, *files)):
         _check_file(folder, path, name, files.get(name))
     classes = _get(deploy, path, "classes", list)
-    names = {entry["name"] for entry in classes if _is_class(entry)}
-    if len(names) < max(len(classes), 2):
+    labels = {entry["name"]: entry["value"] for entry in classes if _is_class(entry)}
+    if len(set(labels.values())) < max(len(classes), 2):
         raise InputError(f"{path}: classes must be two or more, each with a value and a name of its own; {_REMEDY}")
     channels = _get(deploy, path, "channels", list)
-    sliding = _get(deploy, path, "sliding", dict)
+    way, sliding = _get(deploy, path, "preprocessing", dict), _get(deploy, path, "sliding", dict)
     return Bundle(
         folder,
         _get(deploy, path, "model", str),
         tuple(map(str, channels)),
-        {entry["name"]: entry["value"] for entry in classes},
+        labels,
+        _get(way, path, "way", str),
         _get(sliding, path, "validated_with_tta", bool),
+        _get(deploy, path, "nsd_tolerance_mm", float),
         deploy,
     )
 
 
 def _get(values: dict, path: Path, key: str, kind: type):
-    if not isinstance(values.get(key), kind):
+    fitting = (int, float) if kind is float else (kind,)
+    if type(values.get(key)) not in fitting:
         found = f"is {values[key]!r}" if key in values else "is missing"
         raise InputError(f"{path}: {key} {found}, where {_KINDS[kind]} is needed; {_REMEDY}")
     return values[key]
 
 
-_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+_KINDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", float: "a number"}
 
 
 def _is_class(entry) -> bool:

@@ -143,7 +143,7 @@ def test_what_deploy_json_says_beside_the_way_of_a_scan(cpu, tmp_path):
     dataset = {"name": "made", "channels": ["CT", "MRI"], "labels": {"background": 0, "organ": 1, "lesion": 4}}
     dataset |= {"cases": [], "test_cases": [], "regions": {}, "spacing_mm": [2.0, 0.5, 0.5]}
     (tmp_path / "dataset.json").write_text(json.dumps(dataset))
-    ckpt = checkpoint_of(tmp_path, "unet3d", "2d", **{"eval.tta": "none"})
+    ckpt = checkpoint_of(tmp_path, "unet3d", "2d", **{"eval.tta": "none", "eval.nsd_tolerance_mm": 3.0})
     words = ("--postprocessing", tmp_path / "best.json", "--no_verify")
     deploy = bundled(ckpt, tmp_path / "out", "unet3d", *words).deploy
     assert deploy["version"] == 1
@@ -155,6 +155,7 @@ def test_what_deploy_json_says_beside_the_way_of_a_scan(cpu, tmp_path):
     assert deploy["default_spacing_mm"] == [2.0, 0.5, 0.5]
     assert deploy["postprocessing"]["keep_largest"] == [[1, 4], [1]]
     assert not deploy["sliding"]["validated_with_tta"]
+    assert deploy["nsd_tolerance_mm"] == 3.0
     assert deploy["verified"] == {}
     assert deploy["reference"] == {"made": True, "tta": False}
 
@@ -239,10 +240,11 @@ def test_what_is_refused(cpu, tmp_path, capfd):
     assert alone in refused("--file_format", "BUNDLE")
     assert alone in refused("--file_format", "ONNX", "--precision", "f16")
     ckpt = checkpoint_of(tmp_path, "unet3d", "2d")
-    best = {"version": 1, "configurations": ["2d"], "folds": [0], "postprocessing": [[1, 2]]}
-    (tmp_path / "best.json").write_text(json.dumps(best))
     words = ("--file_format", "BUNDLE", "--postprocessing", tmp_path / "best.json")
-    assert "its postprocessing names label 2, the network knows 0, 1, 4" in refused(*words)
+    for strange in (2, 0, 4.0, True):  # 0 is the background; what is no whole number the C++ program refuses
+        best = {"version": 1, "configurations": ["2d"], "folds": [0], "postprocessing": [[1, strange]]}
+        (tmp_path / "best.json").write_text(json.dumps(best))
+        assert f"its postprocessing names label {strange!r}, the network's foreground is 1, 4" in refused(*words)
     (tmp_path / "best.json").write_text("[]")
     assert "a JSON object" in refused(*words)
     taken = tmp_path / "taken"

@@ -1,10 +1,11 @@
 """Segment the cases of a split with the C++ program and score them as eval.py does: for scripts/run_infer_310.sh.
 
-Other flags go to the program: --precision bf16, --threads 2, --fallback cpu.
+Other flags go to the program: --precision bf16, --threads 2, --fallback cpu. Masks that are there are made anew.
 """
 
 import os
 import re
+import signal
 import subprocess
 import tempfile
 from argparse import Namespace
@@ -12,8 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from mindvoxel import config
-from mindvoxel.bundle import DEPLOY, Bundle, read_bundle
+from mindvoxel.bundle import DEPLOY, MINDIR, Bundle, read_bundle
 from mindvoxel.cli import common
 from mindvoxel.data.dataset import Case, Dataset, read_label
 from mindvoxel.data.images import suffix_of
@@ -23,11 +23,14 @@ from mindvoxel.datasets.layouts import open_dataset
 from mindvoxel.datasets.promise12 import open_promise12
 from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, set_up
-from mindvoxel.metrics.report import score_case, summarise, write_report
+from mindvoxel.metrics.report import remove_report, score_case, summarise, write_report
 from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume, read_volume, single_file_suffix, stem_of
 
-_DATA_FILE = re.compile(rb"^(ElementDataFile\s*=\s*)(?!LOCAL|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*(\r?)$", re.MULTILINE)
+_INSIDE = rb"(?:LOCAL|Local|local)[ \t]*\r?$"
+_DATA_FILE = re.compile(
+    rb"^(ElementDataFile\s*=\s*)(?!" + _INSIDE + rb"|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*(\r?)$", re.MULTILINE
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,15 +50,13 @@ def infer(argv: Sequence[str]) -> None:
     dataset, cases = _cases(args, bundle)
     labels = _labels(bundle, dataset)
     folder = common.new_folder(args.output_path)
-    for name in ("summary.json", "metrics.csv"):  # of an earlier evaluation: they must not outlive its masks
-        (folder / name).unlink(missing_ok=True)
+    remove_report(folder)
     _segment(args.infer, bundle, cases, folder, flags)
-    tolerance_mm = config.load_recipe(bundle.model).eval.nsd_tolerance_mm
     rows = []
     for case in cases:
         mask = folder / (case.case + single_file_suffix(case.image))
         pred, truth = read_label(Case(case.case, (), mask)), _truth(bundle, dataset, case)
-        rows += score_case(case.case, pred, truth, labels, tolerance_mm)
+        rows += score_case(case.case, pred, truth, labels, bundle.nsd_tolerance_mm)
     with naming(folder):
         write_report(folder, rows, {"bundle": str(bundle.folder), "data_path": args.data_path, "flags": flags})
     LOGGER.info("%s", format_table(summarise(rows)))
@@ -64,7 +65,7 @@ def infer(argv: Sequence[str]) -> None:
 
 def _folder_of(path: Path) -> Path:
     """The bundle that a MINDIR belongs to, which says what happens before and after the network."""
-    folder = path.parent if path.is_file() else path
+    folder = path.parent if path.is_file() and path.name == MINDIR else path
     if not (folder / DEPLOY).is_file():
         raise InputError(
             f"{path}: no bundle, {folder / DEPLOY} is not there; write one with export.py --file_format BUNDLE"
@@ -72,14 +73,10 @@ def _folder_of(path: Path) -> Path:
     return folder
 
 
-def _is_scan(bundle: Bundle) -> bool:
-    return config.kind_of(bundle.model) == "scans"
-
-
 def _cases(args: Namespace, bundle: Bundle) -> tuple[Dataset, list[Case]]:
     """The data set, and the labelled cases of it that the split names, in its order."""
     data = Path(args.data_path)
-    if _is_scan(bundle):
+    if bundle.way == "scan":
         dataset = open_promise12(data, check_files=False)
     elif (data / "plan.json").is_file():
         dataset = read_dataset(data / "dataset.json")
@@ -94,6 +91,9 @@ def _cases(args: Namespace, bundle: Bundle) -> tuple[Dataset, list[Case]]:
             f"{args.split_file_path}: {len(strangers)} of {len(names)} cases are not in {data}, as {strangers[0]}; "
             "name cases of that data set"
         )
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InputError(f"{args.split_file_path}: case {doubled[0]} is named more than once; name each case once")
     cases = [known[name] for name in names]
     for case in cases:
         for path in (*case.images, case.label):
@@ -104,6 +104,11 @@ def _cases(args: Namespace, bundle: Bundle) -> tuple[Dataset, list[Case]]:
 
 def _labels(bundle: Bundle, dataset: Dataset) -> dict:
     """Foreground classes, and the data set's regions, as eval.py scores them."""
+    if len(dataset.channels) != len(bundle.channels):
+        raise InputError(
+            f"{bundle.folder}: its channels are {', '.join(bundle.channels)}, the data set's "
+            f"{', '.join(dataset.channels)}; take the data set that it was trained on"
+        )
     if dict(dataset.labels) != bundle.labels:
         raise InputError(
             f"{bundle.folder}: its classes are {bundle.labels}, the data set's {dict(dataset.labels)}; take the data "
@@ -118,11 +123,30 @@ def _segment(program: str, bundle: Bundle, cases: list[Case], folder: Path, flag
     with tempfile.TemporaryDirectory() as scans:
         for case in cases:
             _stage(case, Path(scans), len(bundle.channels))
-        words = [program, "--bundle", bundle.folder, "--input", scans, "--output", folder, *flags]
+        words = [program, "--bundle", bundle.folder, "--input", scans, "--output", folder, "--overwrite", *flags]
         words += ["--tta"] if bundle.validated_with_tta else []
-        status = subprocess.run(list(map(str, words)), check=False).returncode
+        status = _run(list(map(str, words)))
     if status:
         raise SystemExit(status if status > 0 else 128 - status)  # it has said why
+
+
+def _run(words: list[str]) -> int:
+    """The exit status of a program; where this process is told to end, the program is too, and has ended first."""
+
+    def stop(*_):
+        raise SystemExit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        process = subprocess.Popen(words)
+        try:
+            return process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _stage(case: Case, folder: Path, num_channels: int) -> None:
@@ -142,7 +166,7 @@ def _absolute(folder: Path, found: re.Match) -> bytes:
 
 
 def _truth(bundle: Bundle, dataset: Dataset, case: Case) -> Volume:
-    if not _is_scan(bundle):
+    if bundle.way != "scan":
         return read_label(case, dataset.spacing_mm)
     truth = read_volume(case.label)
     return truth.with_voxels(truth.voxels > 0.5)  # as data/prepare.py has the gland

@@ -188,6 +188,7 @@ def _deploy(source: Source, precision: str, num_classes: int, made: bool, verifi
         "network": bundle.network_part(source.window, num_classes, precision),
         "default_spacing_mm": source.spacing_mm and list(source.spacing_mm),
         **part,
+        "nsd_tolerance_mm": words.nsd_tolerance_mm,
         "reference": {"made": made, "tta": False},
         "verified": verified,
     }
