@@ -27,9 +27,10 @@ from mindvoxel.metrics.report import remove_report, score_case, summarise, write
 from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume, read_volume, single_file_suffix, stem_of
 
-_INSIDE = rb"(?:LOCAL|Local|local)[ \t]*\r?$"
+# The file of the voxels: neither in the header, nor a list of files, one a slice.
 _DATA_FILE = re.compile(
-    rb"^(ElementDataFile\s*=\s*)(?!" + _INSIDE + rb"|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*(\r?)$", re.MULTILINE
+    rb"^(ElementDataFile[ \t]*=[ \t]*)(?![ \t]|(?:LOCAL|Local|local)[ \t]*\r?$|LIST|[^\r\n]*%)([^\r\n]*?)[ \t]*(\r?)$",
+    re.MULTILINE,
 )
 
 
