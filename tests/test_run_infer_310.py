@@ -6,10 +6,11 @@ import pytest
 import SimpleITK as sitk
 
 from mindvoxel.cli import eval as evaluation
-from mindvoxel.cli import export, preprocess
+from mindvoxel.cli import preprocess
 from mindvoxel.metrics.report import read_rows
 
 from .seeded_runs import planned_run, vnet_run
+from .test_ascend310_agreement import bundle_of
 from .test_scripts import ROOT, bash
 from .unet3d.conftest import write_folder
 
@@ -22,13 +23,6 @@ def environment(harness) -> dict:
     import openvino
 
     return {"BUILD_DIR": harness, "OPENVINO_DIR": Path(openvino.__file__).parent}
-
-
-def bundle_of(run: Path, model: str) -> Path:
-    folder = run.with_name(f"{run.name}_bundle")
-    words = ["--model", model, "--ckpt_file", run / "last.ckpt", "--device_target", "CPU", "--no_verify"]
-    assert export.main(list(map(str, [*words, "--file_format", "BUNDLE", "--file_name", folder]))) == 0
-    return folder
 
 
 def evaluated(run: Path, model: str, folder: Path, *flags) -> None:
@@ -62,7 +56,7 @@ def test_v_net(environment, phantom, tmp_path):
     data["eval__nsd_tolerance_mm"] = 1.0  # not the default
     run = vnet_run(tmp_path / "run", **data, **network)
     evaluated(run, "vnet", tmp_path / "eval", "--data_path", phantom, "--eval_split_file_path", tmp_path / "val.csv")
-    words = (bundle_of(run, "vnet") / "model.mindir", phantom, "val.csv", 0, "--threads", 2)
+    words = (bundle_of(run) / "model.mindir", phantom, "val.csv", 0, "--threads", 2)
     done = bash(SCRIPT, *words, cwd=tmp_path, OUTPUT="out", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     masks = {case: (f"{case}.mha", f"{case}_prediction.mha") for case in ("Case04", "Case01")}
@@ -78,7 +72,7 @@ def test_a_model_of_a_plan(environment, tmp_path):
     evaluated(run, "unet3d", tmp_path / "eval")
     names = [row["case"] for row in read_rows(tmp_path / "eval" / "metrics.csv") if row["label"] == "organ"]
     (tmp_path / "val.csv").write_text("\n".join(names))
-    words = (bundle_of(run, "unet3d"), data, "val.csv", 0)
+    words = (bundle_of(run), data, "val.csv", 0)
     done = bash(SCRIPT, *words, cwd=tmp_path, OUTPUT="out", **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     check_tables(tmp_path / "out", tmp_path / "eval", {name: (f"{name}.nii.gz",) * 2 for name in names})
