@@ -8,7 +8,6 @@
 #include "parallel.h"
 #include "restore.h"
 #include "stream.h"
-#include "windows.h"
 
 namespace mindvoxel {
 namespace {
@@ -92,13 +91,6 @@ Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, b
     segment_planned(prepared, bundle, engine, how, labels);
   }
   return labels;
-}
-
-std::size_t num_calls(const Bundle& bundle, const Prepared& prepared, bool tta) {
-  const Sliding& sliding = bundle.sliding;
-  const Shape padded = padded_shape(prepared.image.shape, sliding);
-  const std::size_t windows = window_boxes(padded, sliding.box(), sliding.overlap, sliding.spread).size();
-  return windows << (tta ? sliding.tta_axes.size() : 0);
 }
 
 }  // namespace mindvoxel
