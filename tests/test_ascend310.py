@@ -415,7 +415,8 @@ def test_a_reader_of_the_table_that_has_gone(infer):
     done = subprocess.run(infer.command(), stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert done.returncode == 1
-    assert done.stderr == "error: the table cannot be written to standard output; is its disk full, or its reader gone?\n"
+    assert done.stderr.startswith("error: the table cannot be written to standard output; ")
+    assert done.stderr.count("\n") == 1
     assert files_of(infer.output) == ["a.mha", "report.json"]
 
 
