@@ -11,7 +11,7 @@
 #include "headers.h"
 #include "image_file.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

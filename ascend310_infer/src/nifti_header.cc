@@ -6,7 +6,7 @@
 #include "errors.h"
 #include "headers.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -5,7 +5,7 @@
 #include "normalize.h"
 #include "preprocess_ways.h"
 #include "resample.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

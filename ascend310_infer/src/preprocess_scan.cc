@@ -6,7 +6,7 @@
 #include "itk_resample.h"
 #include "normalize.h"
 #include "preprocess_ways.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
