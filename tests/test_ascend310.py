@@ -332,7 +332,7 @@ def image_of_two_channels(infer):
 
 def image_without_contrast(infer):
     write_flat(infer.input / "a.mha")
-    return "contrast"
+    return "a.mha: constant image"
 
 
 def output_that_is_a_file(infer):

@@ -21,6 +21,6 @@ Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, b
 std::size_t num_calls(const Bundle& bundle, const Prepared& prepared, bool tta);
 
 /// What deploy.json says of components; see Postprocessing.
-void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background);
+void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background, std::size_t threads);
 
 }  // namespace mindvoxel

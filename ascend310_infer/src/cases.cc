@@ -15,6 +15,16 @@
 namespace mindvoxel {
 namespace {
 
+/// As preprocess; what it throws names the scan.
+Prepared prepare(const Bundle& bundle, const std::vector<std::filesystem::path>& files, Scan scan,
+                 std::size_t threads) {
+  try {
+    return preprocess(bundle, std::move(scan), threads);
+  } catch (const InputError& error) {
+    throw InputError(text(files.front().string(), ": ", error.what()));
+  }
+}
+
 void run_case(const Bundle& bundle, const Job& job, Engine& engine, const Options& options, CaseReport& one) {
   const Labels labels = label_case(bundle, job.scan.files, engine, options, one);
   Clock clock;
@@ -38,7 +48,7 @@ Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>
   Clock clock;
   Scan scan = read_scan(files, bundle.default_spacing_mm);
   one.seconds[kRead] = clock.lap();
-  std::optional<Prepared> prepared = preprocess(bundle, std::move(scan), options.threads);
+  std::optional<Prepared> prepared = prepare(bundle, files, std::move(scan), options.threads);
   one.seconds[kPreprocess] = clock.lap();
   one.calls = num_calls(bundle, *prepared, options.tta);
   std::vector<double> call_s;
@@ -47,7 +57,7 @@ Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>
   prepared.reset();  // its memory is not needed any more
   one.seconds[kNetwork] = std::accumulate(call_s.begin(), call_s.end(), 0.0);
   one.seconds[kWayBack] = clock.lap() - one.seconds[kNetwork];
-  postprocess(bundle.postprocessing, labels, bundle.label_values[0]);
+  postprocess(bundle.postprocessing, labels, bundle.label_values[0], options.threads);
   one.seconds[kPostprocess] = clock.lap();
   return labels;
 }

@@ -252,8 +252,7 @@ std::unique_ptr<ImageFile> open_with_itk(const std::filesystem::path& path, cons
 }
 
 void write_with_itk(const std::filesystem::path& path, const Labels& labels) {
-  const auto [low, high] = std::minmax_element(labels.voxels.begin(), labels.voxels.end());
-  if (labels.voxels.empty() || (*low >= 0 && *high < 256)) {
+  if (labels.fit_uint8) {
     const std::vector<unsigned char> bytes(labels.voxels.begin(), labels.voxels.end());
     write_bytes(path, labels, Component::UCHAR, bytes.data());
   } else {
