@@ -333,7 +333,7 @@ def image_of_two_channels(infer):
 
 def image_without_contrast(infer):
     write_flat(infer.input / "a.mha")
-    return "contrast"
+    return "a.mha: constant image"
 
 
 def report_that_is_a_folder(infer):

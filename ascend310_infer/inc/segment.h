@@ -18,6 +18,6 @@ Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, b
                const std::function<void()>& tick);
 
 /// What deploy.json says of components; see Postprocessing.
-void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background);
+void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background, std::size_t threads);
 
 }  // namespace mindvoxel

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "errors.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

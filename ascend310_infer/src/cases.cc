@@ -10,11 +10,21 @@
 #include "errors.h"
 #include "preprocess.h"
 #include "segment.h"
-#include "sentence.h"
 #include "stop.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
+
+/// As preprocess; what it throws names the scan.
+Prepared prepare(const Bundle& bundle, const std::vector<std::filesystem::path>& files, Scan scan,
+                 std::size_t threads) {
+  try {
+    return preprocess(bundle, std::move(scan), threads);
+  } catch (const InputError& error) {
+    throw InputError(text(files.front().string(), ": ", error.what()));
+  }
+}
 
 void run_case(const Bundle& bundle, const Job& job, Engine& engine, const Options& options, CaseReport& one,
               std::vector<double>& call_s) {
@@ -40,7 +50,7 @@ Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>
   Clock clock;
   Scan scan = read_scan(files, bundle.default_spacing_mm);
   one.seconds[kRead] = clock.lap();
-  std::optional<Prepared> prepared = preprocess(bundle, std::move(scan), options.threads);
+  std::optional<Prepared> prepared = prepare(bundle, files, std::move(scan), options.threads);
   one.seconds[kPreprocess] = clock.lap();
   const std::size_t before = call_s.size();
   TimedEngine timed(engine, call_s);
@@ -49,7 +59,7 @@ Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>
   one.calls = call_s.size() - before;
   one.seconds[kNetwork] = std::accumulate(call_s.end() - static_cast<std::ptrdiff_t>(one.calls), call_s.end(), 0.0);
   one.seconds[kWayBack] = clock.lap() - one.seconds[kNetwork];
-  postprocess(bundle.postprocessing, labels, bundle.label_values[0]);
+  postprocess(bundle.postprocessing, labels, bundle.label_values[0], options.threads);
   one.seconds[kPostprocess] = clock.lap();
   return labels;
 }

@@ -13,7 +13,7 @@
 #include "include/api/model.h"
 #include "include/api/serialization.h"
 #include "runtime_log.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

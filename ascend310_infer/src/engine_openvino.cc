@@ -10,7 +10,7 @@
 
 #include "engine.h"
 #include "errors.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

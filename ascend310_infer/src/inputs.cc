@@ -7,7 +7,7 @@
 #include "errors.h"
 #include "image_names.h"
 #include "scan_header.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -12,8 +12,8 @@
 #include "options.h"
 #include "report.h"
 #include "self_test.h"
-#include "sentence.h"
 #include "stop.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "errors.h"
 #include "files.h"
-#include "sentence.h"
 #include "stop.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -14,7 +14,7 @@
 #include <sstream>
 
 #include "errors.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "errors.h"
 #include "self_test.h"
-#include "sentence.h"
 #include "temporary.h"
+#include "text.h"
 #include "volume.h"
 
 namespace mindvoxel {
