@@ -6,7 +6,8 @@
 # --tests: the unit tests, too (run them with: ctest --test-dir DIR).  --sanitize: with AddressSanitizer and
 # UndefinedBehaviorSanitizer, into build-sanitize.  OPENVINO_DIR: the folder of OpenVINOConfig.cmake, or an openvino
 # package; else that of the checkout's .venv, or of python3.  MS_LITE_HOME (MindSpore Lite) or MINDSPORE_HOME (the
-# mindspore folder of a wheel with a C++ API): the engine for Ascend is built, too.  JOBS: compilers at once.
+# mindspore folder of a wheel with a C++ API): the engine for Ascend is built, too.  JOBS: compilers at once.  CXX,
+# CXXFLAGS: the compiler, and more flags for it; the tests add -Werror.
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -65,13 +66,14 @@ fi
 mkdir -p "$build" || fail "$build cannot be made; name another folder with --build_dir"
 log=$build/configure.log
 if ! cmake -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=$type -DMINDVOXEL_TESTS=$tests -DMINDVOXEL_SANITIZE=$sanitize \
-  -DOpenVINO_DIR="${openvino:-OpenVINO_DIR-NOTFOUND}" >"$log" 2>&1; then
+  -DCMAKE_CXX_FLAGS="${CXXFLAGS:-}" -DOpenVINO_DIR="${openvino:-OpenVINO_DIR-NOTFOUND}" >"$log" 2>&1; then
   if [ -f "$build/missing.txt" ]; then
     fail "$(cat "$build/missing.txt")"
   fi
   cat "$log" >&2
   fail "CMake failed, see above"
 fi
-[ -n "$openvino" ] || echo "build.sh: without OpenVINO, so without --device cpu; pip install openvino gives it"
+! grep -q '^OpenVINO_DIR:.*-NOTFOUND$' "$build/CMakeCache.txt" || # it may be the system's
+  echo "build.sh: without OpenVINO, so without --device cpu; pip install openvino gives it"
 cmake --build "$build" -j "${JOBS:-$(nproc)}" || fail "the compiler failed, see above"
 echo "build.sh: $build/infer"

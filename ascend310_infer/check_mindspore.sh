@@ -25,6 +25,7 @@ build=${BUILD_DIR:-$here/build-mindspore}
 python=python3
 [ ! -x "$here/../.venv/bin/python" ] || python=$here/../.venv/bin/python
 mkdir -p "$build" || fail "$build cannot be made; set BUILD_DIR to a folder that can be written"
+build=$(cd -P "$build" && pwd)
 mkdir -p "$cache" || fail "$cache cannot be made; set XDG_CACHE_HOME to a folder that can be written"
 
 # wheel PACKAGE PYTHON PATTERN: the members of its wheel that match, as $cache/PACKAGE-2.0.0; complete or not there
@@ -91,11 +92,19 @@ check() {
 }
 
 wheel mindspore-lite 3.7 'mindspore_lite/include/.*|mindspore_lite/lib/(?!libtransformer|libtensorrt|_c_lite).*\.so.*'
-lite=$cache/mindspore-lite-2.0.0
-if [ ! -d "$lite/runtime" ]; then # as in the package that a host unpacks, whose library has another name
-  ln -s libmindspore-extendrt_python.so "$lite/mindspore_lite/lib/libmindspore-lite.so"
-  ln -s mindspore_lite "$lite/runtime"
-fi
+# as in the package that a host unpacks: the libraries in three folders, the first of another name
+lite=$build/lite
+mkdir -p "$lite"/runtime/{lib,third_party/dnnl} "$lite/tools/converter/lib"
+ln -sfn "$cache/mindspore-lite-2.0.0/mindspore_lite/include" "$lite/runtime/include"
+for library in "$cache"/mindspore-lite-2.0.0/mindspore_lite/lib/*.so*; do
+  case ${library##*/} in
+    libdnnl*) folder=runtime/third_party/dnnl ;;
+    libmindspore_converter* | libmslite_* | libopencv_*) folder=tools/converter/lib ;;
+    *) folder=runtime/lib ;;
+  esac
+  ln -sf "$library" "$lite/$folder/"
+done
+ln -sf libmindspore-extendrt_python.so "$lite/runtime/lib/libmindspore-lite.so"
 check MS_LITE_HOME "$lite"
 with MS_LITE_HOME "$lite" cmake "$build" -DMINDVOXEL_TESTS=ON
 with MS_LITE_HOME "$lite" cmake --build "$build" --target mindspore_tests

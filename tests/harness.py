@@ -21,7 +21,7 @@ def built(*flags: str, folder: str = "build-tests") -> Path:
     """
     import openvino
 
-    environment = {"OPENVINO_DIR": str(Path(openvino.__file__).parent)}
+    environment = {"OPENVINO_DIR": str(Path(openvino.__file__).parent), "CXXFLAGS": "-Werror"}
     others = {key: value for key, value in os.environ.items() if key not in ("MS_LITE_HOME", "MINDSPORE_HOME")}
     build = ROOT / "ascend310_infer" / folder
     build.mkdir(exist_ok=True)

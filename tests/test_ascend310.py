@@ -72,13 +72,14 @@ def write_flat(path: Path) -> None:
 
 
 class Infer:
-    """Calls the program; its flags are this class's defaults and those given."""
+    """Calls the program; its flags are this class's defaults, `words` and those given."""
 
     def __init__(self, program: Path, bundle: Path, folder: Path):
         self.program, self.bundle, self.input, self.output = program, bundle, folder / "in", folder / "out"
+        self.words: list = []
 
     def command(self, *words) -> list[str]:
-        given = [str(word) for word in words]
+        given = [str(word) for word in (*self.words, *words)]
         defaults = {"--bundle": self.bundle, "--device": "cpu", "--threads": 2}
         if "--self_test" not in given:
             defaults |= {"--input": self.input, "--output": self.output}
@@ -332,7 +333,12 @@ def image_of_two_channels(infer):
 
 def image_without_contrast(infer):
     write_flat(infer.input / "a.mha")
-    return "contrast"
+    return "a.mha: constant image"
+
+
+def report_that_is_a_folder(infer):
+    infer.words = ["--report", infer.input]
+    return "is a folder; name a file"
 
 
 def output_that_is_a_file(infer):
@@ -371,6 +377,7 @@ def output_that_is_there(infer):
         image_that_is_truncated,
         image_of_two_channels,
         image_without_contrast,
+        report_that_is_a_folder,
         output_that_is_a_file,
         output_that_takes_no_file,
         output_that_holds_the_scans,
@@ -399,6 +406,18 @@ def test_a_disk_that_is_full(infer):
     line = infer.refused(status=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64)))
     assert "cannot be written" in line
     assert files_of(infer.output) == []
+
+
+def test_a_reader_of_the_table_that_has_gone(infer):
+    write_scan(infer.input / "a.mha")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(infer.command(), stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the table cannot be written to standard output; ")
+    assert done.stderr.count("\n") == 1
+    assert files_of(infer.output) == ["a.mha", "report.json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -48,9 +48,10 @@ def write_msd(root: Path, images: list[Path], modality: str) -> None:
     (root / "dataset.json").write_text(json.dumps(meta))
 
 
-def planned(source: Path, folder: Path, **changes) -> Path:
+def planned(source: Path, folder: Path, *flags: str, **changes) -> Path:
     """What mindvoxel preprocess --plan_only writes, its 3d_fullres changed."""
-    assert preprocess.main(["--data", str(source), "--output", str(folder), "--plan_only", "--workers", "0"]) == 0
+    words = ["--data", str(source), "--output", str(folder), "--plan_only", "--workers", "0", *flags]
+    assert preprocess.main(words) == 0
     if changes:
         write_plan(folder / "plan.json", change_plan(read_plan(folder / "plan.json"), "3d_fullres", **changes))
     return folder
@@ -132,6 +133,14 @@ def test_hippocampus_by_a_u_net(compare, scans, tmp_path, configuration):
     folder = scans / "hippocampus" / "imagesTr"
     compare(run, bundle_of(run), folder, {0, 1, 2})
     compare(run, bundle_of(run), min(folder.iterdir()), {0, 1, 2}, mirrored=True)
+
+
+@pytest.mark.parametrize("planner", ["nnunet_v1", "nvidia"])
+def test_hippocampus_by_the_rules_of_others(compare, scans, tmp_path, planner):
+    """Probabilities in the place of logits; fixed steps, positive voxels, sizes rounded down."""
+    plan = planned(scans / "hippocampus", tmp_path / "plan", "--planner", planner)
+    run = planned_run(tmp_path / "run", "unet3d", plan, "3d_fullres", first_filters=4)
+    compare(run, bundle_of(run), min((scans / "hippocampus" / "imagesTr").iterdir()), {0, 1, 2})
 
 
 def test_hippocampus_by_unet_plus_plus_at_each_level(compare, scans, tmp_path):

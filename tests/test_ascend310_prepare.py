@@ -1,6 +1,5 @@
 """What the C++ harness makes of a scan is what Python makes of it: its array, its grid, and the way back."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,10 @@ from mindvoxel.data.preprocess import preprocess_case
 from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, write_volume
 
+from .conftest import SHARED
 from .data.plans import a_configuration, a_plan
 from .harness import dumped
 
-SHARED = Path(os.environ.get("MINDVOXEL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 OBLIQUE = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, -1.0)
 # of the image's range: products are summed in another order, and ITK is of another version
 CLOSE = 2e-6

@@ -1,7 +1,6 @@
 """The C++ harness reads what Python reads, voxel for voxel and on the same grid, and refuses what Python refuses."""
 
 import gzip
-import os
 import struct
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, read_volume, write_volume
 
 from .harness import dumped, run
-from .test_headers import META, VOXELS, cut, itk_file, meta_pair, nifti
-
-EDGE = Path(os.environ.get("MINDVOXEL_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "edge"
+from .test_headers import EDGE, META, VOXELS, cut, itk_file, meta_pair, nifti
 
 
 @pytest.fixture(scope="session")
@@ -214,16 +211,20 @@ def test_compressed_voxels_whose_size_is_not_said(program, tmp_path):
 
 def test_nrrds_that_are_none(program, tmp_path):
     path = tmp_path / "a.nrrd"
-    head = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 9 7 5\nspacings: 1 1 1\nencoding: raw\n\n"
+    head = b"NRRD0004\ntype: short\ndimension: 3\nsizes: 9 7 5\nspacings: 1 1 1\nendian: little\nencoding: raw\n\n"
     for data, part in (
         (head.replace(b"9 7 5", b"90000 90000 90000") + VOXELS.tobytes(), "truncated"),
+        (head.replace(b"9 7 5", b"9000 9000 900").replace(b"raw", b"txt") + VOXELS.tobytes(), "truncated"),
         (head.replace(b"spacings: 1 1 1", b"spacings: nan nan nan") + VOXELS.tobytes(), "knows no spacing"),
         (head.replace(b"9 7 5", b"9 7") + VOXELS.tobytes(), "cannot read it"),
+        (head + VOXELS.tobytes()[:-9], "cannot read it: _nrrdEncodingRaw_read: fread got only"),
         (head[:60], ""),
         (b"\0" * 20_000, ""),
     ):
         path.write_bytes(data)
         refused(program, tmp_path, path, part)
+    path.write_bytes(head + VOXELS.tobytes())
+    assert_alike(program, tmp_path, path)
 
 
 def test_names_and_folders(program, tmp_path):

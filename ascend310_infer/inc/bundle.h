@@ -1,6 +1,7 @@
 // A deployment bundle: deploy.json and the files that it names.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -10,6 +11,13 @@
 #include "volume.h"
 
 namespace mindvoxel {
+
+/// Of a tensor of this shape, whose sizes are above 0.
+inline std::size_t num_values(const std::vector<std::int64_t>& shape) {
+  std::size_t product = 1;
+  for (const std::int64_t n : shape) product *= static_cast<std::size_t>(n);
+  return product;
+}
 
 /// How one channel's intensities are scaled: ct, zscore, zscore_mask, rescale, rgb or none (data/normalize.py).
 struct Normalization {
@@ -22,27 +30,29 @@ struct Preprocessing {
   /// "planned": permute axes, crop, normalise, resample by a plan (data/preprocess.py);
   /// "scan": V-Net's way (data/prepare.py).
   std::string way;
-  std::array<std::size_t, 3> axes{0, 1, 2};      ///< planned: network axis i is scan axis axes[i] of (z, y, x)
-  std::vector<double> spacing_mm;                ///< network axes; 2 values: the first axis stays; none: all stay
-  std::string crop;                              ///< planned: nonzero or positive
-  std::string order;                             ///< planned: normalize_resample or resample_normalize
-  std::vector<Normalization> normalization;      ///< planned: one a channel
-  std::string rounding;                          ///< planned: round or floor, of the new shape
-  std::string anisotropy;                        ///< planned: above_3 or from_3
-  Shape min_shape{1, 1, 1};                      ///< scan: at least so many voxels after resampling
-  bool centre_crop = false;                      ///< scan: the min_shape in the middle alone, of the published grid
-  std::string restore_order;                     ///< scan: linear or nearest, of the probability's way back
+  std::array<std::size_t, 3> axes{0, 1, 2};  ///< planned: network axis i is scan axis axes[i] of (z, y, x)
+  std::vector<double> spacing_mm;            ///< network axes; 2 values: the first axis stays; none: all stay
+  std::string crop;                          ///< planned: nonzero or positive
+  std::string order;                         ///< planned: normalize_resample or resample_normalize
+  std::vector<Normalization> normalization;  ///< planned: one a channel
+  std::string rounding;                      ///< planned: round or floor, of the new shape
+  std::string anisotropy;                    ///< planned: above_3 or from_3
+  Shape min_shape{1, 1, 1};                  ///< scan: at least so many voxels after resampling
+  bool centre_crop = false;                  ///< scan: the min_shape in the middle alone, of the published grid
+  std::string image_interpolation;           ///< planned: cubic; scan: linear
+  std::string logits_interpolation;          ///< planned: linear
+  std::string restore_order;                 ///< scan: linear or nearest, of the probability's way back
 };
 
 /// How windows slide, and how their answers are averaged (inference/stream.py).
 struct Sliding {
-  std::vector<std::size_t> window;      ///< (D, H, W); two values: (H, W), slice by slice
+  std::vector<std::size_t> window;  ///< (D, H, W); two values: (H, W), slice by slice
   double overlap = 0.5;
-  bool spread = true;                   ///< evenly (nnU-Net), else by a fixed step (NVIDIA)
-  std::string blend;                    ///< gaussian, nnunet, nvidia or constant
-  std::string average;                  ///< logits, probabilities, or foreground (V-Net: the probability of class 1)
+  bool spread = true;   ///< evenly (nnU-Net), else by a fixed step (NVIDIA)
+  std::string blend;    ///< gaussian, nnunet, nvidia or constant
+  std::string average;  ///< logits, probabilities, or foreground (V-Net: the probability of class 1)
   float pad_value = 0;
-  std::vector<std::size_t> tta_axes;    ///< of the window, that --tta mirrors
+  std::vector<std::size_t> tta_axes;  ///< of the window, that --tta mirrors
   bool validated_with_tta = false;
 
   /// The window in 3-D; of a 2-D network one slice.
@@ -59,11 +69,11 @@ struct Bundle {
   std::filesystem::path folder;
   std::string model;
   std::vector<std::string> channels;
-  std::vector<std::int16_t> label_values;   ///< value of each class; the first is the background
+  std::vector<std::int16_t> label_values;  ///< value of each class; the first is the background
   std::vector<std::string> label_names;
-  std::string input_name, output_name;      ///< of the network's tensors in model.onnx
-  std::vector<std::int64_t> input_shape;    ///< (1, C, [D,] H, W)
-  std::vector<std::int64_t> output_shape;   ///< (1, K, [D,] H, W)
+  std::string input_name, output_name;        ///< of the network's tensors in model.onnx
+  std::vector<std::int64_t> input_shape;      ///< (1, C, [D,] H, W)
+  std::vector<std::int64_t> output_shape;     ///< (1, K, [D,] H, W)
   std::optional<Spacing> default_spacing_mm;  ///< of images that know none
   Preprocessing preprocessing;
   Sliding sliding;

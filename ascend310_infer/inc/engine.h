@@ -15,7 +15,7 @@ class Engine {
   virtual ~Engine() = default;
 
   /// One window, (C, [D,] H, W) -> logits (K, [D,] H, W); both float32, contiguous, of the sizes that the bundle names.
-  /// Throws WorkError where the runtime fails.
+  /// Throws EngineError where the runtime fails.
   virtual void run(const float* window, float* logits) = 0;
 
   /// One line for the log: runtime, its version, device, precision.

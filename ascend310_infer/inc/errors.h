@@ -17,4 +17,10 @@ class WorkError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// The runtime of the network failed: no later window would do better.
+class EngineError : public WorkError {
+ public:
+  using WorkError::WorkError;
+};
+
 }  // namespace mindvoxel

@@ -17,10 +17,7 @@ namespace mindvoxel {
 Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, bool tta, std::size_t threads,
                const std::function<void()>& tick);
 
-/// How often the network is asked for a case of this size.
-std::size_t num_calls(const Bundle& bundle, const Prepared& prepared, bool tta);
-
 /// What deploy.json says of components; see Postprocessing.
-void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background);
+void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background, std::size_t threads);
 
 }  // namespace mindvoxel

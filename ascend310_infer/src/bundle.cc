@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <set>
 
 #include "bundle_checks.h"
 #include "checksum.h"
@@ -13,14 +12,18 @@ namespace mindvoxel {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kVersion = 1;
+constexpr int kVersion = 1, kMostDepth = 32;
 
 nlohmann::json parse(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw InputError(path.string() + ": no such file; name a folder that export.py made as BUNDLE");
+  const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+    if (depth > kMostDepth) throw std::runtime_error("it is nested too deeply");
+    return true;
+  };
   try {
-    return nlohmann::json::parse(file);
-  } catch (const nlohmann::json::exception& error) {
+    return nlohmann::json::parse(file, shallow);
+  } catch (const std::exception& error) {  // not nlohmann's alone: a folder of that name fails in the stream
     throw InputError(path.string() + " is no JSON (" + error.what() + "); copy the bundle again");
   }
 }
@@ -72,6 +75,7 @@ Preprocessing read_planned(const Fields& fields) {
   }
   way.rounding = fields.get<std::string>("rounding");
   way.anisotropy = fields.get<std::string>("anisotropy");
+  way.logits_interpolation = fields.get<std::string>("logits_interpolation");
   return way;
 }
 
@@ -88,6 +92,7 @@ Preprocessing read_preprocessing(const Fields& fields) {
     throw InputError(fields.place("way") + " must be planned or scan, got " + name + "; take the newest program");
   }
   way.way = name;
+  way.image_interpolation = fields.get<std::string>("image_interpolation");
   if (fields.has("spacing_mm")) way.spacing_mm = fields.get<std::vector<double>>("spacing_mm");
   return way;
 }

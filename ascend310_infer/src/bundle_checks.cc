@@ -82,6 +82,7 @@ void check_preprocessing(const Bundle& bundle, const Check& check) {
   if (way.way == "scan") {
     check.that(num == 3, "preprocessing.spacing_mm must have 3 values");
     check.that(num_voxels(way.min_shape) > 0, "preprocessing.min_shape must be above 0");
+    check.one_of(way.image_interpolation, "preprocessing.image_interpolation", {"linear"});
     check.one_of(way.restore_order, "preprocessing.restore_order", {"linear", "nearest"});
     check.that(bundle.channels.size() == 1, "preprocessing of the way scan takes one channel");
     return;
@@ -95,6 +96,8 @@ void check_preprocessing(const Bundle& bundle, const Check& check) {
   check.one_of(way.order, "preprocessing.order", {"normalize_resample", "resample_normalize"});
   check.one_of(way.rounding, "preprocessing.rounding", {"round", "floor"});
   check.one_of(way.anisotropy, "preprocessing.anisotropy", {"above_3", "from_3"});
+  check.one_of(way.image_interpolation, "preprocessing.image_interpolation", {"cubic"});
+  check.one_of(way.logits_interpolation, "preprocessing.logits_interpolation", {"linear"});
   check.that(way.normalization.size() == bundle.channels.size(),
              "preprocessing.normalization must have one entry for each channel");
   for (const Normalization& one : way.normalization) {

@@ -1,5 +1,6 @@
 #include "cases.h"
 
+#include <cstddef>
 #include <iostream>
 #include <new>
 #include <numeric>
@@ -15,8 +16,19 @@
 namespace mindvoxel {
 namespace {
 
-void run_case(const Bundle& bundle, const Job& job, Engine& engine, const Options& options, CaseReport& one) {
-  const Labels labels = label_case(bundle, job.scan.files, engine, options, one);
+/// As preprocess; what it throws names the scan.
+Prepared prepare(const Bundle& bundle, const std::vector<std::filesystem::path>& files, Scan scan,
+                 std::size_t threads) {
+  try {
+    return preprocess(bundle, std::move(scan), threads);
+  } catch (const InputError& error) {
+    throw InputError(text(files.front().string(), ": ", error.what()));
+  }
+}
+
+void run_case(const Bundle& bundle, const Job& job, Engine& engine, const Options& options, CaseReport& one,
+              std::vector<double>& call_s) {
+  const Labels labels = label_case(bundle, job.scan.files, engine, options, one, call_s);
   Clock clock;
   write_labels(job.mask, labels);
   one.seconds[kWrite] = clock.lap();
@@ -34,35 +46,39 @@ std::vector<Job> find_jobs(const Bundle& bundle, const Options& options) {
 }
 
 Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>& files, Engine& engine,
-                  const Options& options, CaseReport& one) {
+                  const Options& options, CaseReport& one, std::vector<double>& call_s) {
   Clock clock;
   Scan scan = read_scan(files, bundle.default_spacing_mm);
   one.seconds[kRead] = clock.lap();
-  std::optional<Prepared> prepared = preprocess(bundle, std::move(scan), options.threads);
+  std::optional<Prepared> prepared = prepare(bundle, files, std::move(scan), options.threads);
   one.seconds[kPreprocess] = clock.lap();
-  one.calls = num_calls(bundle, *prepared, options.tta);
-  std::vector<double> call_s;
+  const std::size_t before = call_s.size();
   TimedEngine timed(engine, call_s);
   Labels labels = segment(bundle, *prepared, timed, options.tta, options.threads, stop_if_told);
   prepared.reset();  // its memory is not needed any more
-  one.seconds[kNetwork] = std::accumulate(call_s.begin(), call_s.end(), 0.0);
+  one.calls = call_s.size() - before;
+  one.seconds[kNetwork] = std::accumulate(call_s.end() - static_cast<std::ptrdiff_t>(one.calls), call_s.end(), 0.0);
   one.seconds[kWayBack] = clock.lap() - one.seconds[kNetwork];
-  postprocess(bundle.postprocessing, labels, bundle.label_values[0]);
+  postprocess(bundle.postprocessing, labels, bundle.label_values[0], options.threads);
   one.seconds[kPostprocess] = clock.lap();
   return labels;
 }
 
 void run_cases(const Bundle& bundle, const std::vector<Job>& jobs, Engine& engine, const Options& options,
                Report& report) {
-  TimedEngine timed(engine, report.call_s);
+  bool engine_failed = false;
   for (const Job& job : jobs) {
+    if (engine_failed) return;
     stop_if_told();
     CaseReport one;
     one.name = job.scan.name;
     try {
-      run_case(bundle, job, timed, options, one);
+      run_case(bundle, job, engine, options, one, report.call_s);
     } catch (const Stopped&) {
       throw;
+    } catch (const EngineError& error) {
+      one.fault = text(error.what(), "; no later case is begun");
+      engine_failed = true;
     } catch (const InputError& error) {
       one.fault = error.what();
       one.bad_input = true;
@@ -71,7 +87,9 @@ void run_cases(const Bundle& bundle, const std::vector<Job>& jobs, Engine& engin
     } catch (const std::exception& error) {
       one.fault = error.what();
     }
-    if (!one.fault.empty() && jobs.size() > 1) std::cerr << one.name << " failed: " << one.fault << std::endl;
+    if (!one.fault.empty() && jobs.size() > 1) {
+      std::cerr << one.name << " failed: " << one_line(one.fault) << std::endl;
+    }
     report.cases.push_back(std::move(one));
   }
 }
@@ -86,7 +104,7 @@ void throw_faults(const Report& report) {
     if (report.cases[0].bad_input) throw InputError(report.cases[0].fault);
     throw WorkError(failed[0] + ": " + report.cases[0].fault);
   }
-  throw WorkError(text(failed.size(), " of ", report.cases.size(), " cases failed (", joined(failed, ", "),
+  throw WorkError(text(failed.size(), " of ", report.cases.size(), " cases failed (", some_of(failed),
                        "), the lines above say why; mend them and segment them again"));
 }
 

@@ -71,7 +71,8 @@ Box nonzero_box(const Image& image, bool positive, std::size_t threads) {
   return box;
 }
 
-std::vector<unsigned char> nonzero_mask(const std::vector<std::vector<float>>& channels, const Shape& shape) {
+std::vector<unsigned char> nonzero_mask(const std::vector<std::vector<float>>& channels, const Shape& shape,
+                                        std::size_t threads) {
   std::vector<unsigned char> mask(num_voxels(shape), 0);
   for (const auto& channel : channels) {
     for (std::size_t i = 0; i < mask.size(); ++i) mask[i] = channel[i] != 0 ? 1 : mask[i];
@@ -81,6 +82,7 @@ std::vector<unsigned char> nonzero_mask(const std::vector<std::vector<float>>& c
   fill->SetInput(wrap(mask.data(), shape));
   fill->SetForegroundValue(1);
   fill->SetFullyConnected(false);  // what is outside reaches as far as voxels share a face
+  fill->SetNumberOfWorkUnits(static_cast<unsigned int>(threads));
   fill->Update();
   const unsigned char* filled = fill->GetOutput()->GetBufferPointer();
   return std::vector<unsigned char>(filled, filled + mask.size());

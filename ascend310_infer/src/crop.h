@@ -17,7 +17,8 @@ struct Box {
 Box nonzero_box(const Image& image, bool positive, std::size_t threads);
 
 /// (D, H, W), 1 where any of the channels is not 0, and in the holes in there.
-std::vector<unsigned char> nonzero_mask(const std::vector<std::vector<float>>& channels, const Shape& shape);
+std::vector<unsigned char> nonzero_mask(const std::vector<std::vector<float>>& channels, const Shape& shape,
+                                        std::size_t threads);
 
 /// Axis i of the result is axis axes[i] of `voxels` (D, H, W), of which only `box` stays; the box has the old axes.
 std::vector<float> cut(const float* voxels, const Shape& shape, const Box& box, const std::array<std::size_t, 3>& axes,

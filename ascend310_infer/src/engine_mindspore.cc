@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -20,11 +19,6 @@ namespace mindvoxel {
 namespace {
 
 using mindspore::MSTensor;
-
-std::size_t num_values(const std::vector<std::int64_t>& shape) {
-  return static_cast<std::size_t>(
-      std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<std::int64_t>()));
-}
 
 // The two runtimes have one API; these are their two differences.
 #ifdef MINDVOXEL_LITE
@@ -75,8 +69,7 @@ class MindSporeEngine : public Engine {
     try {
       predict(window, logits);
     } catch (const std::exception& error) {
-      throw WorkError(std::string(kRuntime) + " failed in the network (" + error.what() +
-                      "); GLOG_v=2 shows its own log");
+      throw EngineError(text(kRuntime, " failed in the network (", error.what(), "); GLOG_v=2 shows its own log"));
     }
   }
 

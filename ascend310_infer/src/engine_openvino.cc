@@ -26,13 +26,12 @@ class OpenVinoEngine : public Engine {
 
   void run(const float* window, float* logits) override {
     try {
-      // both wrap the caller's memory: nothing is copied
-      request_.set_input_tensor(ov::Tensor(ov::element::f32, input_shape_, window));
+      // both wrap the caller's memory: nothing is copied, and nothing writes to the window
+      request_.set_input_tensor(ov::Tensor(ov::element::f32, input_shape_, const_cast<float*>(window)));
       request_.set_output_tensor(ov::Tensor(ov::element::f32, output_shape_, logits));
       request_.infer();
     } catch (const std::exception& error) {
-      throw WorkError(std::string("OpenVINO failed in the network (") + error.what() +
-                      "); is there enough memory for it?");
+      throw EngineError(text("OpenVINO failed in the network (", error.what(), "); is there enough memory for it?"));
     }
   }
 

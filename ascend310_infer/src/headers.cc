@@ -4,7 +4,7 @@
 
 #include "errors.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "errors.h"
 #include "headers.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

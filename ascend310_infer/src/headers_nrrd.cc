@@ -4,7 +4,7 @@
 #include "errors.h"
 #include "headers.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -51,7 +51,7 @@ bool check_nrrd(const std::filesystem::path& path, bool voxels) {
   }
   if (!ended || detached) return spaced;
   const std::uint64_t size = std::filesystem::file_size(path);
-  if (gzipped) require_plausible(path, numbers);
+  require_plausible(path, numbers);  // of text as well
   if (gzipped && voxels) require_bytes(path, inflate_file(path, start, count_only), numbers);
   if (raw) require_bytes(path, size > start ? size - start : 0, numbers);
   return spaced;

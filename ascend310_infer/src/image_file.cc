@@ -2,7 +2,7 @@
 
 #include "errors.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 

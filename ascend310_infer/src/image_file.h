@@ -1,4 +1,8 @@
-// One image file: NIfTI by this program, MetaImage and NRRD through ITK.
+// One image file: MetaImage and NRRD through ITK, NIfTI by this program itself.
+//
+// Where qform and sform differ, Debian's ITK 5.2 goes by another one than the newer ITK in SimpleITK, with which Python
+// reads.  And the library below either reads a truncated file without a word, makes 0 of NaN, and where a.nii lies
+// beside a.nii.gz takes the voxels of that one.
 #pragma once
 
 #include <filesystem>
@@ -40,8 +44,8 @@ std::unique_ptr<ImageFile> open_image(const std::filesystem::path& path, const s
 std::unique_ptr<ImageFile> open_nifti(const std::filesystem::path& path, const std::optional<Spacing>& spacing_mm);
 std::unique_ptr<ImageFile> open_with_itk(const std::filesystem::path& path, const std::optional<Spacing>& spacing_mm);
 
-/// Write `labels` to the new file `path` through ITK, compressed, uint8 where the values allow it, else int16.  Throws
-/// WorkError where it cannot be written.
+/// Write `labels` to the new file `path` through ITK, compressed, uint8 where they fit, else int16.  Throws WorkError
+/// where it cannot be written.
 void write_with_itk(const std::filesystem::path& path, const Labels& labels);
 
 }  // namespace mindvoxel

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "errors.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

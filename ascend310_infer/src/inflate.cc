@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "errors.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -7,7 +7,7 @@
 #include "errors.h"
 #include "image_names.h"
 #include "scan_header.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -106,12 +106,9 @@ void require_files(const fs::path& folder, const std::vector<Case>& cases, std::
     }
   }
   if (missing.empty()) return;
-  const std::size_t num_missing = missing.size();
-  missing.resize(std::min(num_missing, kShown));
-  const std::string more = num_missing > kShown ? text(" and ", num_missing - kShown, " more") : "";
-  throw InputError(text(folder.string(), ": ", num_missing, " of ", count,
-                        " files are missing: ", joined(missing, ", "), more, "; a case has ", num_channels,
-                        " channels, CASE_0000 to CASE_", numbered(num_channels - 1), ", all of one type"));
+  throw InputError(text(folder.string(), ": ", missing.size(), " of ", count, " files are missing: ", some_of(missing),
+                        "; a case has ", num_channels, " channels, CASE_0000 to CASE_", numbered(num_channels - 1),
+                        ", all of one type"));
 }
 
 std::vector<Case> grouped(const fs::path& folder, const std::vector<fs::path>& images, std::size_t num_channels) {

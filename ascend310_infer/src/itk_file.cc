@@ -11,7 +11,7 @@
 #include "headers.h"
 #include "image_file.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -53,17 +53,19 @@ class Silence {
   std::streambuf *out_, *err_;
 };
 
-/// ITK's own error in one line: what MetaIO said first, else what stands behind the last "ERROR:", without the address
-/// of an object.
+/// ITK's own error in one line: what MetaIO said first, else what stands behind the last "ERROR:" or NRRD's last
+/// "[nrrd]", without the address of an object.
 std::string reason_of(const itk::ExceptionObject& error, const Silence& silence) {
   if (!silence.first_line().empty()) return silence.first_line();
   std::string reason = error.GetDescription();
-  const auto last = reason.rfind("ERROR:");
-  if (last != std::string::npos) reason.erase(0, last + 6);
+  for (const std::string mark : {"ERROR:", "[nrrd]"}) {
+    const auto last = reason.rfind(mark);
+    if (last != std::string::npos) reason.erase(0, last + mark.size());
+  }
   std::string line;
   std::istringstream words(reason);
   for (std::string word; words >> word;) {
-    if (word.rfind("(0x", 0) != 0) line += (line.empty() ? "" : " ") + word;
+    if (word.find("(0x") == std::string::npos) line += (line.empty() ? "" : " ") + word;
   }
   return line.empty() ? "it does not say why" : line;
 }
@@ -252,8 +254,7 @@ std::unique_ptr<ImageFile> open_with_itk(const std::filesystem::path& path, cons
 }
 
 void write_with_itk(const std::filesystem::path& path, const Labels& labels) {
-  const auto [low, high] = std::minmax_element(labels.voxels.begin(), labels.voxels.end());
-  if (labels.voxels.empty() || (*low >= 0 && *high < 256)) {
+  if (labels.fit_uint8) {
     const std::vector<unsigned char> bytes(labels.voxels.begin(), labels.voxels.end());
     write_bytes(path, labels, Component::UCHAR, bytes.data());
   } else {

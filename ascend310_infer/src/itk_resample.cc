@@ -103,7 +103,7 @@ std::vector<float> resample_world(const std::vector<float>& voxels, const WorldG
   if (order == "nearest") {
     filter->SetInterpolator(itk::NearestNeighborInterpolateImageFunction<VolumeImage>::New());
   }
-  filter->SetNumberOfWorkUnits(static_cast<unsigned int>(std::max<std::size_t>(threads, 1)));
+  filter->SetNumberOfWorkUnits(static_cast<unsigned int>(threads));
   filter->Update();
   const float* found = filter->GetOutput()->GetBufferPointer();
   return std::vector<float>(found, found + num_voxels(to.shape));

@@ -1,8 +1,6 @@
 // infer: scans to masks by a deployment bundle, without Python.
-#include <algorithm>
 #include <iostream>
 #include <new>
-#include <sstream>
 
 #include "bundle.h"
 #include "cases.h"
@@ -15,6 +13,7 @@
 #include "report.h"
 #include "self_test.h"
 #include "stop.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -28,7 +27,7 @@ std::unique_ptr<Engine> load_engine(const Bundle& bundle, const Options& options
     return load_mindspore(bundle, how);
   } catch (const std::exception& error) {
     if (!options.fallback_cpu) throw;
-    std::cerr << "warning: the CPU is used instead of the Ascend: " << error.what() << std::endl;
+    std::cerr << "warning: the CPU is used instead of the Ascend: " << one_line(error.what()) << std::endl;
     return load_openvino(bundle, how);
   }
 }
@@ -52,6 +51,14 @@ void finish(Report& report, const Options& options, Clock& clock) {
   if (!options.report.empty()) write_report(report, options.report);
 }
 
+void make_folders(const Options& options) {
+  if (std::filesystem::is_directory(options.report)) {
+    throw InputError("--report " + options.report.string() + " is a folder; name a file");
+  }
+  if (!options.output.empty()) make_folder(options.output);
+  if (!options.report.empty()) make_folder(std::filesystem::absolute(options.report).parent_path());
+}
+
 void run(const Options& options) {
   Clock clock, load_clock;
   const Bundle bundle = read_bundle(options.bundle);
@@ -64,8 +71,7 @@ void run(const Options& options) {
     jobs = find_jobs(bundle, options);
     refuse_existing(jobs, options, [](const Job& job) { return job.mask; });
   }
-  if (!options.output.empty()) make_folder(options.output);
-  if (!options.report.empty()) make_folder(std::filesystem::absolute(options.report).parent_path());
+  make_folders(options);
   Report report;
   report.bundle = options.bundle.string();
   report.tta = options.tta;
@@ -88,12 +94,8 @@ void run(const Options& options) {
   throw_faults(report);
 }
 
-/// One line on standard error, whatever the message holds.
 int fail(const std::string& message, int status) {
-  std::istringstream words(message);
-  std::string line = "error:";
-  for (std::string word; words >> word;) line += " " + word;
-  std::cerr << line << std::endl;
+  std::cerr << "error: " << one_line(message) << std::endl;
   return status;
 }
 
@@ -108,7 +110,9 @@ int main(int argc, char** argv) {
     note_signals();
     run(*options);
     std::cout.flush();
-    if (!std::cout) return fail("the table cannot be written to standard output; is its disk full?", kWorkFailed);
+    if (!std::cout) {
+      return fail("the table cannot be written to standard output; is its disk full, or its reader gone?", kWorkFailed);
+    }
     return kDone;
   } catch (const Stopped& told) {
     return fail("told to end; what was written is whole, and --overwrite makes it anew", kSignal + told.signal);

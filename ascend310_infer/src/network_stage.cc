@@ -13,12 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::size_t product_of(const std::vector<std::int64_t>& shape) {
-  std::size_t product = 1;
-  for (const std::int64_t n : shape) product *= static_cast<std::size_t>(n);  // bounded by check_bundle
-  return product;
-}
-
 std::vector<fs::path> bin_files(const fs::path& input) {
   std::error_code fault;
   if (fs::is_regular_file(input, fault)) {
@@ -31,8 +25,10 @@ std::vector<fs::path> bin_files(const fs::path& input) {
     throw InputError(input.string() + ": no such file or folder; name a .bin file or a folder of them");
   }
   std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(input)) {
-    if (!entry.is_regular_file() || entry.path().filename().string()[0] == '.') continue;
+  const fs::directory_iterator entries(input, fault);
+  if (fault) throw InputError(input.string() + " cannot be looked into (" + fault.message() + "); may you read it?");
+  for (const auto& entry : entries) {
+    if (!entry.is_regular_file(fault) || entry.path().filename().string()[0] == '.') continue;
     if (entry.path().extension() != ".bin") {
       throw InputError(entry.path().string() + " lies among the windows and is no .bin file; take it out");
     }
@@ -53,7 +49,7 @@ void read_floats(const fs::path& path, std::vector<float>& values) {
 }  // namespace
 
 std::vector<WindowFile> find_windows(const Bundle& bundle, const fs::path& input, const fs::path& output) {
-  const std::uintmax_t bytes = product_of(bundle.input_shape) * sizeof(float);
+  const std::uintmax_t bytes = num_values(bundle.input_shape) * sizeof(float);
   std::vector<WindowFile> windows;
   for (const fs::path& path : bin_files(input)) {
     std::error_code fault;
@@ -72,7 +68,7 @@ std::vector<WindowFile> find_windows(const Bundle& bundle, const fs::path& input
 }
 
 void run_windows(const Bundle& bundle, const std::vector<WindowFile>& windows, Engine& engine, Report& report) {
-  std::vector<float> window(product_of(bundle.input_shape)), logits(product_of(bundle.output_shape));
+  std::vector<float> window(num_values(bundle.input_shape)), logits(num_values(bundle.output_shape));
   TimedEngine timed(engine, report.call_s);
   for (const WindowFile& file : windows) {
     stop_if_told();

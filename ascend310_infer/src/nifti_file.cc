@@ -6,7 +6,7 @@
 #include "image_file.h"
 #include "image_names.h"
 #include "nifti_header.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

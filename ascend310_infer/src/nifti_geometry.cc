@@ -6,7 +6,7 @@
 
 #include "errors.h"
 #include "nifti_header.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -6,14 +6,13 @@
 #include "errors.h"
 #include "headers.h"
 #include "image_names.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
 
-constexpr std::size_t kHeadBytes = 352;
 constexpr std::array<unsigned char, 3> kMagic{'n', '+', '1'};
-constexpr int kNifti1 = 348, kNifti2 = 540;  // what a header starts with: its own size
+constexpr std::size_t kNifti1 = 348, kNifti2 = 540;  // what a header starts with: its own size
 
 /// The start of a file.
 struct Head {
@@ -36,26 +35,17 @@ bool gzipped(const std::filesystem::path& path) { return image_suffix(path) == "
 Head read_head(const std::filesystem::path& path) {
   Head head;
   const TakeBytes take = [&head](const unsigned char* bytes, std::size_t count) {
-    head.bytes.insert(head.bytes.end(), bytes, bytes + std::min(count, kHeadBytes - head.bytes.size()));
-    return head.bytes.size() < kHeadBytes;
+    head.bytes.insert(head.bytes.end(), bytes, bytes + std::min(count, kNifti1 - head.bytes.size()));
+    return head.bytes.size() < kNifti1;
   };
-  try {
-    read_nifti(path, take);
-  } catch (const InputError&) {
-    if (head.bytes.size() < kNifti1) {
-      throw InputError(text(path.string(), ": not a readable gzip file; write it anew"));
-    }
-  }
+  read_nifti(path, take);
   for (const bool swapped : {false, true}) {
     head.swapped = swapped;
-    const int size = head.bytes.size() < kNifti1 ? 0 : head.at<std::int32_t>(0);
+    const std::uint32_t size = head.bytes.size() < kNifti1 ? 0 : head.at<std::uint32_t>(0);
     if (size == kNifti2) {
       throw InputError(text(path.string(), ": NIfTI-2, which is not read; convert it to NIfTI-1, NRRD or MetaImage"));
     }
-    const bool magic = head.bytes.size() >= kNifti1 && std::equal(kMagic.begin(), kMagic.end(), &head.bytes[344]);
-    if (size != kNifti1 || !magic) continue;
-    head.bytes.resize(kHeadBytes);
-    return head;
+    if (size == kNifti1 && std::equal(kMagic.begin(), kMagic.end(), &head.bytes[344])) return head;
   }
   throw InputError(text(
       path.string(), ": not a NIfTI-1 file (its header does not start with the size 348, or has no n+1); convert it"));

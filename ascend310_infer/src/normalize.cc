@@ -5,7 +5,7 @@
 
 #include "errors.h"
 #include "parallel.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -56,10 +56,11 @@ Part part_of(const Labels& labels, const std::vector<std::int16_t>& group) {
 using MaskImage = itk::Image<unsigned char, 3>;
 using ComponentImage = itk::Image<std::uint32_t, 3>;
 
-ComponentImage::Pointer components_of(Part& part, int neighbours) {
+ComponentImage::Pointer components_of(Part& part, int neighbours, std::size_t threads) {
   auto filter = itk::ConnectedComponentImageFilter<MaskImage, ComponentImage>::New();
   filter->SetInput(wrap(part.mask.data(), part.shape));
   filter->SetFullyConnected(neighbours == 26);
+  filter->SetNumberOfWorkUnits(static_cast<unsigned int>(threads));
   filter->Update();
   return filter->GetOutput();
 }
@@ -78,10 +79,11 @@ std::uint32_t largest_of(const std::uint32_t* components, std::size_t count) {
                            [&](std::uint32_t a, std::uint32_t b) { return sizes[a] < sizes[b]; });
 }
 
-void keep_largest(const std::vector<std::int16_t>& group, int neighbours, Labels& labels, std::int16_t background) {
+void keep_largest(const std::vector<std::int16_t>& group, int neighbours, Labels& labels, std::int16_t background,
+                  std::size_t threads) {
   Part part = part_of(labels, group);
   if (part.mask.empty()) return;
-  const ComponentImage::Pointer image = components_of(part, neighbours);
+  const ComponentImage::Pointer image = components_of(part, neighbours, threads);
   const std::uint32_t* components = image->GetBufferPointer();
   const std::uint32_t largest = largest_of(components, part.mask.size());
   for (std::size_t z = 0; z < part.shape[0]; ++z) {
@@ -96,8 +98,8 @@ void keep_largest(const std::vector<std::int16_t>& group, int neighbours, Labels
 
 }  // namespace
 
-void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background) {
-  for (const auto& group : rule.keep_largest) keep_largest(group, rule.neighbours, labels, background);
+void postprocess(const Postprocessing& rule, Labels& labels, std::int16_t background, std::size_t threads) {
+  for (const auto& group : rule.keep_largest) keep_largest(group, rule.neighbours, labels, background, threads);
 }
 
 }  // namespace mindvoxel

@@ -5,7 +5,7 @@
 
 #include "errors.h"
 #include "preprocess_ways.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

@@ -5,7 +5,7 @@
 #include "normalize.h"
 #include "preprocess_ways.h"
 #include "resample.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -40,12 +40,12 @@ std::vector<std::vector<float>> cut_channels(Image image, const Box& box, const 
 
 /// Where zscore_mask looks, on the grid of the scan; empty where no channel needs it.
 std::vector<unsigned char> mask_of(const Preprocessing& rule, const std::vector<std::vector<float>>& channels,
-                                   const Shape& shape) {
+                                   const Shape& shape, std::size_t threads) {
   const auto& schemes = rule.normalization;
   const bool needed =
       std::any_of(schemes.begin(), schemes.end(), [](const Normalization& one) { return one.scheme == "zscore_mask"; });
   if (!needed || rule.crop != "nonzero") return {};
-  return nonzero_mask(channels, shape);
+  return nonzero_mask(channels, shape, threads);
 }
 
 /// A mask on another grid: 1 where its share, resized linearly, reaches a half.
@@ -83,7 +83,6 @@ Grid grid_of(const Preprocessing& rule, const Scan& scan, const Box& box) {
   grid.source_shape = scan.image.shape;
   grid.geometry = scan.geometry;
   grid.axes = rule.axes;
-  grid.full = permuted(scan.image.shape, rule.axes);
   grid.crop_start = permuted(box.start, rule.axes);
   grid.crop_shape = permuted(box.shape, rule.axes);
   const auto& mm = scan.geometry.spacing_mm;
@@ -104,7 +103,7 @@ Prepared preprocess_planned(const Bundle& bundle, Scan scan, std::size_t threads
   const int apart =
       anisotropic_axis({mm[rule.axes[0]], mm[rule.axes[1]], mm[rule.axes[2]]}, grid.spacing_mm, rule.anisotropy);
   auto channels = cut_channels(std::move(scan.image), box, rule.axes, threads);
-  std::vector<unsigned char> mask = mask_of(rule, channels, grid.crop_shape);
+  std::vector<unsigned char> mask = mask_of(rule, channels, grid.crop_shape, threads);
   const bool first = rule.order == "normalize_resample";
   if (!first) mask = resize_mask(mask, grid.crop_shape, grid.shape, apart, threads);
 

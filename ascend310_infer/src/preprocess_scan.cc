@@ -6,7 +6,7 @@
 #include "itk_resample.h"
 #include "normalize.h"
 #include "preprocess_ways.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -38,7 +38,7 @@ Prepared preprocess_scan(const Bundle& bundle, Scan scan, std::size_t threads) {
   const Preprocessing& rule = bundle.preprocessing;
   Prepared prepared;
   Grid& grid = prepared.grid;
-  grid.source_shape = grid.full = scan.image.shape;
+  grid.source_shape = scan.image.shape;
   grid.geometry = scan.geometry;
   grid.spacing_mm = {rule.spacing_mm.at(0), rule.spacing_mm.at(1), rule.spacing_mm.at(2)};
   grid.shape = resampled_shape(rule, scan.image.shape, scan.geometry.spacing_mm, grid.spacing_mm);
@@ -55,7 +55,8 @@ Prepared preprocess_scan(const Bundle& bundle, Scan scan, std::size_t threads) {
   return prepared;
 }
 
-std::vector<float> restore_scan(const std::vector<float>& probability, const Grid& grid, const std::string& order) {
+std::vector<float> restore_scan(const std::vector<float>& probability, const Grid& grid, const std::string& order,
+                                std::size_t threads) {
   std::vector<float> whole(num_voxels(grid.shape), 0.0F);
   const Shape& box = grid.crop_shape;
   for (std::size_t z = 0; z < box[0]; ++z) {
@@ -64,7 +65,7 @@ std::vector<float> restore_scan(const std::vector<float>& probability, const Gri
       std::copy_n(probability.data() + (z * box[1] + y) * box[2], box[2], whole.data() + row + grid.crop_start[2]);
     }
   }
-  return resample_world(whole, world_grid(grid), {grid.source_shape, grid.geometry}, order, 1);
+  return resample_world(whole, world_grid(grid), {grid.source_shape, grid.geometry}, order, threads);
 }
 
 }  // namespace mindvoxel

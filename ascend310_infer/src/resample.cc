@@ -8,7 +8,7 @@
 #include "parallel.h"
 
 // A version for each kind of processor, chosen at the start of the program.
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define MINDVOXEL_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define MINDVOXEL_CLONES

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "parallel.h"
+#include "resample.h"
 
 namespace mindvoxel {
 namespace {
@@ -21,7 +22,7 @@ Taps axis_taps(std::size_t size, std::size_t new_size, bool nearest) {
   const double scale = static_cast<double>(size) / static_cast<double>(new_size);
   for (std::size_t o = 0; o < new_size; ++o) {
     if (nearest) {
-      taps.low.push_back((2 * o + 1) * size / (2 * new_size));
+      taps.low.push_back(nearest_voxel(o, size, new_size));
       taps.high.push_back(taps.low.back());
       taps.share.push_back(0);
       continue;

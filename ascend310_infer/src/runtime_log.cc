@@ -14,6 +14,7 @@
 #include <sstream>
 
 #include "errors.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {
@@ -101,28 +102,39 @@ std::string first_message(const std::string& log, const std::string& level) {
   return "";
 }
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
+/// Its lines, of each the beginning: std::regex goes one call deeper with every character that it takes.
+std::string cut(const std::string& log) {
+  constexpr std::size_t kMostBytes = 2000;
+  std::istringstream lines(log);
+  std::string all;
+  for (std::string line; std::getline(lines, line);) all += line.substr(0, kMostBytes) + "\n";
+  return all;
+}
+
+/// Whether a user of MindSpore asks for its warnings and more.
+bool log_is_asked_for() {
+  const char* level = std::getenv("GLOG_v");
+  return level != nullptr && level[0] >= '0' && level[0] <= '2';
 }
 
 }  // namespace
 
 std::string captured(const std::function<void()>& work) {
+  if (log_is_asked_for()) {
+    work();
+    return "";
+  }
   Redirection redirection;
   work();
-  std::string log = redirection.stop();
-  const char* level = std::getenv("GLOG_v");
-  if (level != nullptr && level[0] >= '0' && level[0] <= '2') std::cerr << log << std::flush;
-  return log;
+  return redirection.stop();
 }
 
-std::vector<std::string> refused_operators(const std::string& log) {
+std::vector<std::string> refused_operators(const std::string& printed) {
+  const std::string log = cut(printed);
   // CANN's graph engine (EZ3003, EZ3002), MindSpore's way to it, MindSpore Lite on a CPU: the surest form that is there
   static const std::array<std::regex, 4> forms{
-      std::regex(R"(No supported Ops kernel and engine are found for \[[^\]]*\], optype \[([^\]]+)\])"),
-      std::regex(R"(Optype \[([^\]]+)\] of Ops kernel \[[^\]]*\] is unsupported)"),
+      std::regex(R"(No supported Ops kernel and engine are found for \[[^\]\n]*\], optype \[([^\]\n]+)\])"),
+      std::regex(R"(Optype \[([^\]\n]+)\] of Ops kernel \[[^\]\n]*\] is unsupported)"),
       std::regex(R"(Can't find OpAdapter for (\w+))"),
       std::regex(R"(Unsupported primitive type in Create: (\w+))"),
   };
@@ -138,21 +150,21 @@ std::vector<std::string> refused_operators(const std::string& log) {
 }
 
 std::string load_failure(const std::string& printed, const std::string& status) {
-  const std::string log = printed + "\n" + status;
+  const std::string log = cut(printed + "\n" + status);
   static const std::regex version(R"(maximum mind ir version: (\d+).*support the mind ir version: (\d+))");
   static const std::regex library(R"(dlopen \S+ failed, error: ([^\s:]+): cannot open shared object file)");
   static const std::regex device(
       R"((Unsupported device target Ascend|Init ascend failed|(?:Acl )?[Oo]pen device \d+ failed|[Aa]cl ?[Ii]nit failed))");
   std::smatch found;
   const std::vector<std::string> refused = refused_operators(log);
-  if (!refused.empty()) return "it has no kernel for " + joined(refused);
+  if (!refused.empty()) return "it has no kernel for " + joined(refused, ", ");
   if (std::regex_search(log, found, version)) {
     return "it reads MINDIR up to version " + found[1].str() + " and the file is of version " + found[2].str() +
            ": install the MindSpore Lite of the release that made the file";
   }
   if (std::regex_search(log, found, library)) {
     return "no Ascend device can be used, " + found[1].str() +
-           " of CANN is not found: install the driver and CANN, and source CANN's set_env.sh";
+           " is not found, of CANN, whose set_env.sh must be sourced, or of the whole package of MindSpore Lite";
   }
   if (std::regex_search(log, found, device)) {
     return "no Ascend device can be used, " + found[1].str() + ": see npu-smi info for the devices";

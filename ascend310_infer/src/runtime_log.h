@@ -7,8 +7,9 @@
 
 namespace mindvoxel {
 
-/// All that this process prints, on both outputs, while `work` runs; nothing of it is shown, unless GLOG_v is 0, 1
-/// or 2, by which a user of MindSpore asks for warnings and more.
+/// All that this process prints, on both outputs, while `work` runs; nothing of it is shown.  Where GLOG_v is 0, 1 or
+/// 2, by which a user of MindSpore asks for warnings and more, all is shown as it comes, even of a runtime that crashes
+/// or hangs, and nothing is held.
 ///
 /// An exception of `work` passes.  Throws WorkError where the outputs cannot be turned aside.
 std::string captured(const std::function<void()>& work);

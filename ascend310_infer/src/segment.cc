@@ -8,7 +8,6 @@
 #include "parallel.h"
 #include "restore.h"
 #include "stream.h"
-#include "windows.h"
 
 namespace mindvoxel {
 namespace {
@@ -71,7 +70,8 @@ void segment_scan(const Prepared& prepared, const Bundle& bundle, Engine& engine
   probability.reserve(num_voxels(prepared.image.shape));
   stream_planes(prepared.image, engine, how,
                 [&](const float* plane) { probability.insert(probability.end(), plane, plane + plane_size); });
-  const std::vector<float> restored = restore_scan(probability, prepared.grid, bundle.preprocessing.restore_order);
+  const std::vector<float> restored =
+      restore_scan(probability, prepared.grid, bundle.preprocessing.restore_order, how.threads);
   std::transform(restored.begin(), restored.end(), labels.voxels.begin(),
                  [&](float one) { return bundle.label_values[one >= 0.5f ? 1 : 0]; });
 }
@@ -84,6 +84,8 @@ Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, b
   Labels labels;
   labels.shape = grid.source_shape;
   labels.geometry = grid.geometry;
+  const auto& values = bundle.label_values;
+  labels.fit_uint8 = std::all_of(values.begin(), values.end(), [](std::int16_t one) { return one >= 0 && one < 256; });
   labels.voxels.assign(num_voxels(grid.source_shape), bundle.label_values[0]);
   const Streaming how{bundle.sliding, bundle.num_classes(), tta, threads, tick};
   if (bundle.preprocessing.way == "scan") {
@@ -92,13 +94,6 @@ Labels segment(const Bundle& bundle, const Prepared& prepared, Engine& engine, b
     segment_planned(prepared, bundle, engine, how, labels);
   }
   return labels;
-}
-
-std::size_t num_calls(const Bundle& bundle, const Prepared& prepared, bool tta) {
-  const Sliding& sliding = bundle.sliding;
-  const Shape padded = padded_shape(prepared.image.shape, sliding);
-  const std::size_t windows = window_boxes(padded, sliding.box(), sliding.overlap, sliding.spread).size();
-  return windows << (tta ? sliding.tta_axes.size() : 0);
 }
 
 }  // namespace mindvoxel

@@ -15,6 +15,8 @@ namespace {
 /// Threads for so many floats: a thread that gets less than this is not worth its start.
 std::size_t threads_for(std::size_t floats, std::size_t threads) { return std::min(threads, floats / 65536 + 1); }
 
+// A logit times 0 is added below: it makes NaN of what is not finite, which would else hide in a probability of 0 or 1.
+
 /// Rows (num_classes, n), class k at k * stride -> out (num_classes, n): over the classes of each voxel.
 void softmax(const float* logits, std::size_t stride, std::size_t num_classes, std::size_t n, float* out) {
   for (std::size_t x = 0; x < n; ++x) {
@@ -23,7 +25,7 @@ void softmax(const float* logits, std::size_t stride, std::size_t num_classes, s
     float sum = 0;
     for (std::size_t k = 0; k < num_classes; ++k) {
       out[k * n + x] = std::exp(logits[k * stride + x] - largest);
-      sum += out[k * n + x];
+      sum += out[k * n + x] + 0.0f * logits[k * stride + x];
     }
     for (std::size_t k = 0; k < num_classes; ++k) out[k * n + x] /= sum;
   }
@@ -31,7 +33,10 @@ void softmax(const float* logits, std::size_t stride, std::size_t num_classes, s
 
 /// Two rows of logits -> the probability of class 1.
 void foreground(const float* logits, std::size_t stride, std::size_t n, float* out) {
-  for (std::size_t x = 0; x < n; ++x) out[x] = 1 / (1 + std::exp(logits[x] - logits[stride + x]));
+  for (std::size_t x = 0; x < n; ++x) {
+    const float one = logits[x], other = logits[stride + x];
+    out[x] = 1 / (1 + std::exp(one - other)) + 0.0f * (one + other);
+  }
 }
 
 void add_weighted(const float* values, const float* weight, std::size_t n, bool backwards, float* total) {

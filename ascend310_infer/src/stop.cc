@@ -19,6 +19,7 @@ void note_signals() {
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
   std::signal(SIGXFSZ, SIG_IGN);  // a file above the limit of its size is an error of the write
+  std::signal(SIGPIPE, SIG_IGN);  // as is a reader of the table that has gone; report.json comes after it
 }
 
 void stop_if_told() {

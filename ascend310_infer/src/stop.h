@@ -12,7 +12,8 @@ class Stopped : public std::runtime_error {
   const int signal;
 };
 
-/// From now on SIGINT and SIGTERM are noted; a second one ends the program at once.  SIGXFSZ is ignored.
+/// From now on SIGINT and SIGTERM are noted; a second one ends the program at once.  SIGXFSZ and SIGPIPE are ignored:
+/// such a write fails.
 void note_signals();
 
 /// Throws Stopped where a signal has been noted.

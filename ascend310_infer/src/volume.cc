@@ -13,7 +13,7 @@
 #include "image_file.h"
 #include "image_names.h"
 #include "scan_header.h"
-#include "sentence.h"
+#include "text.h"
 
 namespace mindvoxel {
 namespace {

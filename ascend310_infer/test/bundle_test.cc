@@ -54,7 +54,8 @@ class BundleTest : public testing::Test {
     "preprocessing": {"way": "planned", "axes": [1, 0, 2], "crop": "nonzero", "order": "normalize_resample",
       "normalization": [{"scheme": "ct", "low": -970.0, "high": 180, "mean": -10.5, "sd": 110.0},
                         {"scheme": "zscore"}],
-      "spacing_mm": [2.5, 1, 0.75], "rounding": "round", "anisotropy": "above_3"},
+      "spacing_mm": [2.5, 1, 0.75], "rounding": "round", "anisotropy": "above_3",
+      "image_interpolation": "cubic", "logits_interpolation": "linear"},
     "sliding": {"window": [4, 6, 5], "overlap": 0.5, "spread": true, "blend": "nnunet", "average": "logits",
       "pad_value": 0.0, "tta_axes": [0, 2], "validated_with_tta": true},
     "postprocessing": {"keep_largest": [[1, 4], [4]], "neighbours": 26}})");
@@ -99,11 +100,8 @@ TEST_F(BundleTest, TheWayOfVNet) {
   deploy["classes"] = {{{"value", 0}, {"name", "background"}}, {{"value", 1}, {"name", "prostate"}}};
   deploy["network"]["input_shape"] = {1, 1, 4, 6, 5};
   deploy["network"]["output_shape"] = {1, 2, 4, 6, 5};
-  deploy["preprocessing"] = {{"way", "scan"},
-                             {"spacing_mm", {1.5, 1, 1}},
-                             {"min_shape", {4, 6, 5}},
-                             {"centre_crop", true},
-                             {"restore_order", "linear"}};
+  deploy["preprocessing"] = {{"way", "scan"},       {"spacing_mm", {1.5, 1, 1}},       {"min_shape", {4, 6, 5}},
+                             {"centre_crop", true}, {"image_interpolation", "linear"}, {"restore_order", "linear"}};
   deploy["sliding"]["average"] = "foreground";
   deploy["sliding"]["blend"] = "gaussian";
   deploy["postprocessing"] = {{"keep_largest", {{1}}}, {"neighbours", 6}};
@@ -151,6 +149,12 @@ TEST_F(BundleTest, NoJson) {
     write_text(folder.path / "deploy.json", words);
     EXPECT_THROW(read_bundle(folder.path), InputError) << words;
   }
+  const std::string deep(1000000, '[');
+  write_text(folder.path / "deploy.json", "{\"version\": " + deep + std::string(deep.size(), ']') + "}");
+  EXPECT_THROW(read_bundle(folder.path), InputError);
+  std::filesystem::remove(folder.path / "deploy.json");
+  std::filesystem::create_directory(folder.path / "deploy.json");
+  EXPECT_THROW(read_bundle(folder.path), InputError);
 }
 
 TEST_F(BundleTest, ANewVersion) {
@@ -181,6 +185,8 @@ TEST_F(BundleTest, EveryKeyIsNeeded) {
                         "/preprocessing/normalization/0/sd",
                         "/preprocessing/rounding",
                         "/preprocessing/anisotropy",
+                        "/preprocessing/image_interpolation",
+                        "/preprocessing/logits_interpolation",
                         "/sliding",
                         "/sliding/window",
                         "/sliding/overlap",
@@ -233,6 +239,8 @@ TEST_F(BundleTest, ValuesThatDoNotFit) {
                                                   {"/preprocessing/order", ""},
                                                   {"/preprocessing/rounding", "ceil"},
                                                   {"/preprocessing/anisotropy", "never"},
+                                                  {"/preprocessing/image_interpolation", "linear"},
+                                                  {"/preprocessing/logits_interpolation", "nearest"},
                                                   {"/default_spacing_mm", {1, 1}},
                                                   {"/default_spacing_mm", {1, 1, 0}},
                                                   {"/postprocessing/keep_largest", {{0}}},

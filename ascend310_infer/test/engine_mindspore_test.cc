@@ -3,12 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdio>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "errors.h"
+#include "temporary.h"
 
 namespace mindvoxel {
 namespace {
@@ -23,11 +22,7 @@ class MindSpore : public testing::Test {
     bundle_.output_shape = std::move(output);
   }
 
-  void SetUp() override {
-    bundle_.folder = std::filesystem::path(testing::TempDir()) / "mindspore_test";
-    std::filesystem::create_directories(bundle_.folder);
-  }
-  void TearDown() override { std::filesystem::remove_all(bundle_.folder); }
+  MindSpore() { bundle_.folder = folder_.path; }
 
   /// The sentence with which a load ends, "" where it does not; nothing else may be printed.
   template <typename Load>
@@ -45,6 +40,7 @@ class MindSpore : public testing::Test {
     return sentence;
   }
 
+  const TemporaryFolder folder_;
   Bundle bundle_;
 };
 

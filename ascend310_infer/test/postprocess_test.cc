@@ -9,8 +9,8 @@ using Values = std::vector<std::int16_t>;
 
 Values kept(const Values& values, const Shape& shape, const std::vector<Values>& groups, int neighbours,
             std::int16_t background = 0) {
-  Labels labels{values, shape, {}};
-  postprocess({groups, neighbours}, labels, background);
+  Labels labels{values, shape, {}, true};
+  postprocess({groups, neighbours}, labels, background, 2);
   return labels.voxels;
 }
 

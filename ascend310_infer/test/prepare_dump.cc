@@ -54,7 +54,7 @@ void prepare(const std::string& folder, const std::string& out, const std::vecto
   grid["crop_shape"] = prepared.grid.crop_shape;
   const auto& voxels = prepared.image.voxels;
   if (!restore) return write(out, voxels, grid);
-  write(out, mindvoxel::restore_scan(voxels, prepared.grid, bundle.preprocessing.restore_order), grid);
+  write(out, mindvoxel::restore_scan(voxels, prepared.grid, bundle.preprocessing.restore_order, kThreads), grid);
 }
 
 void dump(const std::string& mode, const std::string& out, std::vector<std::filesystem::path> arguments) {
@@ -65,8 +65,11 @@ void dump(const std::string& mode, const std::string& out, std::vector<std::file
   }
   const mindvoxel::Scan scan = mindvoxel::read_scan(arguments, std::nullopt);
   if (mode == "read") return write(out, scan.image.voxels, geometry_of(scan));
-  mindvoxel::Labels labels{{}, scan.image.shape, scan.geometry};
-  for (const float value : scan.image.voxels) labels.voxels.push_back(static_cast<std::int16_t>(value));
+  mindvoxel::Labels labels{{}, scan.image.shape, scan.geometry, true};
+  for (const float value : scan.image.voxels) {
+    labels.voxels.push_back(static_cast<std::int16_t>(value));
+    labels.fit_uint8 = labels.fit_uint8 && value >= 0 && value < 256;
+  }
   mindvoxel::write_labels(out, labels);
 }
 
@@ -77,8 +80,11 @@ int main(int argc, char** argv) {
     if (argc < 4) throw mindvoxel::InputError("usage: prepare_dump MODE OUT FILE... [BUNDLE]");
     dump(argv[1], argv[2], {argv + 3, argv + argc});
     return 0;
-  } catch (const std::exception& error) {
+  } catch (const mindvoxel::InputError& error) {
     std::cerr << "error: " << error.what() << "\n";
     return 2;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    return 1;
   }
 }

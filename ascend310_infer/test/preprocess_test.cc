@@ -58,14 +58,14 @@ std::vector<float> shell() {
 
 TEST(Crop, AHoleIsFilledAndAnOpenOneIsNot) {
   auto voxels = shell();
-  EXPECT_EQ(nonzero_mask({voxels}, {5, 5, 5})[62], 1);
-  EXPECT_EQ(nonzero_mask({voxels}, {5, 5, 5})[0], 0);
+  EXPECT_EQ(nonzero_mask({voxels}, {5, 5, 5}, 2)[62], 1);
+  EXPECT_EQ(nonzero_mask({voxels}, {5, 5, 5}, 2)[0], 0);
   auto open = voxels;
   open[37] = 0;  // (1, 2, 2): the hole now reaches the outside through a face
-  EXPECT_EQ(nonzero_mask({open}, {5, 5, 5})[62], 0);
+  EXPECT_EQ(nonzero_mask({open}, {5, 5, 5}, 2)[62], 0);
   auto corner = voxels;
   corner[31] = 0;  // (1, 1, 1): it would only through a corner
-  EXPECT_EQ(nonzero_mask({corner}, {5, 5, 5})[62], 1);
+  EXPECT_EQ(nonzero_mask({corner}, {5, 5, 5}, 2)[62], 1);
 }
 
 TEST(NewShape, RoundsHalfToEven) {
@@ -113,7 +113,7 @@ Scan scan() {
 TEST(PreprocessScan, CoversTheScanAndComesBack) {
   const Prepared found = preprocess(vnet(false), scan(), 2);
   EXPECT_EQ(found.image.shape, (Shape{5, 5, 6}));  // to the centre of the last voxel
-  const auto back = restore_scan(std::vector<float>(150, 1.0F), found.grid, "linear");
+  const auto back = restore_scan(std::vector<float>(150, 1.0F), found.grid, "linear", 2);
   EXPECT_EQ(back, std::vector<float>(90, 1.0F));
 }
 
@@ -122,7 +122,7 @@ TEST(PreprocessScan, TheMiddleOfThePublishedGrid) {
   EXPECT_EQ(found.grid.shape, (Shape{6, 5, 6}));  // floor(3 · 2), past the last centre
   EXPECT_EQ(found.grid.crop_start, (Shape{1, 0, 1}));
   EXPECT_EQ(found.image.shape, (Shape{4, 4, 4}));
-  const auto back = restore_scan(std::vector<float>(64, 1.0F), found.grid, "nearest");
+  const auto back = restore_scan(std::vector<float>(64, 1.0F), found.grid, "nearest", 2);
   EXPECT_EQ(back[30], 0);  // slice 1, first row: x = 0 lies before the box
   EXPECT_EQ(back[31], 1);
   EXPECT_EQ(back[30 + 4 * 6 + 1], 0);  // row 4 lies behind it

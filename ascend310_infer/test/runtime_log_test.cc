@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <stdexcept>
 
@@ -30,6 +31,14 @@ TEST(Captured, GivesTheOutputsBackWhereTheWorkThrows) {
   EXPECT_THROW(captured([] { throw std::runtime_error("no"); }), std::runtime_error);
   std::cout << "still there";
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "still there");
+}
+
+TEST(Captured, LetsPassWhatIsAskedFor) {
+  setenv("GLOG_v", "2", 1);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(captured([] { std::fprintf(stderr, "a warning"); }), "");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "a warning");
+  unsetenv("GLOG_v");
 }
 
 TEST(RefusedOperators, AreNamedOnceFromCannsError) {
@@ -70,7 +79,7 @@ TEST(LoadFailure, TellsALibraryOfCannThatLacks) {
       "[WARNING] ME(1,7f,infer):2026 [m/dlutils.h:101] DLSoOpen] dlopen /a/libascend_kernel_plugin.so failed, error: "
       "libgraph.so: cannot open shared object file: No such file or directory\n"
       "[ERROR] ME(1,7f,infer):2026 [m/single_op_session.cc:77] Init] Init ascend failed.\n";
-  EXPECT_NE(load_failure(log, "Common error code.").find("libgraph.so of CANN is not found"), std::string::npos);
+  EXPECT_NE(load_failure(log, "Common error code.").find("libgraph.so is not found, of CANN"), std::string::npos);
 }
 
 TEST(LoadFailure, TellsADeviceThatIsNotThere) {
@@ -78,6 +87,12 @@ TEST(LoadFailure, TellsADeviceThatIsNotThere) {
     const std::string log = "[ERROR] ME(1,7f,infer):2026 [m/factory.cc:68] Create] " + std::string(words) + ".\n";
     EXPECT_EQ(load_failure(log, "x").find("no Ascend device can be used, " + std::string(words)), 0U) << words;
   }
+}
+
+TEST(LoadFailure, BearsLinesOfAnyLength) {
+  const std::string much(1000000, 'x');
+  const std::string log = "Optype [" + much + "\n" + "[ERROR] ME(1): [m/a.cc:1] Build] The graph [" + much + "\n";
+  EXPECT_EQ(load_failure(log, "x").find("The graph [xxx"), 0U);
 }
 
 TEST(LoadFailure, ElseTellsTheFirstErrorWithoutPlaceAndTime) {

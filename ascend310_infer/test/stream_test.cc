@@ -62,57 +62,70 @@ std::vector<double> averaged(std::vector<double> logits, const std::string& aver
   return logits;
 }
 
+struct Mean {
+  std::vector<double> total, norm;  ///< (K, D, H, W) and (D, H, W) of the padded image
+};
+
+Shape shape_index(const Shape& shape, std::size_t i) {
+  return {i / (shape[1] * shape[2]), i / shape[2] % shape[1], i % shape[2]};
+}
+
+/// One mirrored window that starts at `start`, voxel by voxel.
+void add_plainly(const Image& image, Engine& engine, const Streaming& how, const Shape& start,
+                 const std::array<bool, 3>& flip, Mean& mean) {
+  const Shape box = how.sliding.box(), padded = padded_shape(image.shape, how.sliding);
+  const std::size_t voxels = num_voxels(box);
+  const std::vector<float> weight = blend_weight(box, how.sliding.blend);
+  std::vector<float> window(image.channels * voxels, how.sliding.pad_value), logits(how.num_classes * voxels);
+  std::vector<Shape> places(voxels);  // in the padded image
+  for (std::size_t i = 0; i < voxels; ++i) {
+    Shape at = shape_index(box, i), inner{};
+    bool inside = true;
+    for (std::size_t a = 0; a < 3; ++a) {
+      at[a] = start[a] + (flip[a] ? box[a] - 1 - at[a] : at[a]);
+      inner[a] = at[a] - (padded[a] - image.shape[a]) / 2;  // wraps around in front of the image
+      inside = inside && inner[a] < image.shape[a];
+    }
+    places[i] = at;
+    for (std::size_t c = 0; inside && c < image.channels; ++c) {
+      window[c * voxels + i] = image.channel(c)[index_of(image.shape, inner[0], inner[1], inner[2])];
+    }
+  }
+  engine.run(window.data(), logits.data());
+  for (std::size_t i = 0; i < voxels; ++i) {
+    const Shape& at = places[i];
+    std::vector<double> values;
+    for (std::size_t k = 0; k < how.num_classes; ++k) values.push_back(logits[k * voxels + i]);
+    values = averaged(values, how.sliding.average);
+    // the weight lies in the image, not in the mirrored window
+    const double w = weight[index_of(box, at[0] - start[0], at[1] - start[1], at[2] - start[2])];
+    const std::size_t p = index_of(padded, at[0], at[1], at[2]);
+    for (std::size_t k = 0; k < values.size(); ++k) mean.total[k * num_voxels(padded) + p] += w * values[k];
+    mean.norm[p] += w;
+  }
+}
+
 /// What stream_planes should give, (D, K, H, W), in doubles and without a thought for memory.
 std::vector<double> plain_mean(const Image& image, Engine& engine, const Streaming& how) {
-  const Shape box = how.sliding.box(), padded = padded_shape(image.shape, how.sliding);
-  Shape front{};
-  for (std::size_t a = 0; a < 3; ++a) front[a] = (padded[a] - image.shape[a]) / 2;
-  const std::size_t num = how.num_planes(), voxels = num_voxels(box);
-  const std::vector<float> weight = blend_weight(box, how.sliding.blend);
-  std::vector<double> total(num * num_voxels(padded)), norm(num_voxels(padded));
+  const Shape padded = padded_shape(image.shape, how.sliding);
+  const std::size_t num = how.num_planes(), size = num_voxels(padded);
+  Mean mean{std::vector<double>(num * size), std::vector<double>(size)};
   const std::vector<std::size_t> axes = how.mirrored ? how.sliding.tta_axes : std::vector<std::size_t>{};
-  for (const Shape& start : window_boxes(padded, box, how.sliding.overlap, how.sliding.spread)) {
+  for (const Shape& start : window_boxes(padded, how.sliding.box(), how.sliding.overlap, how.sliding.spread)) {
     for (const auto& flip : flips(axes, how.sliding.window.size())) {
-      std::vector<float> window(image.channels * voxels), logits(how.num_classes * voxels);
-      std::vector<std::size_t> places(voxels);
-      for (std::size_t i = 0; i < voxels; ++i) {
-        Shape at{i / (box[1] * box[2]), i / box[2] % box[1], i % box[2]};
-        for (std::size_t a = 0; a < 3; ++a) at[a] = start[a] + (flip[a] ? box[a] - 1 - at[a] : at[a]);
-        places[i] = index_of(padded, at[0], at[1], at[2]);
-        bool inside = true;
-        for (std::size_t a = 0; a < 3; ++a) inside = inside && at[a] >= front[a] && at[a] - front[a] < image.shape[a];
-        for (std::size_t c = 0; c < image.channels; ++c) {
-          window[c * voxels + i] =
-              inside ? image.channel(c)[index_of(image.shape, at[0] - front[0], at[1] - front[1], at[2] - front[2])]
-                     : how.sliding.pad_value;
-        }
-      }
-      engine.run(window.data(), logits.data());
-      for (std::size_t i = 0; i < voxels; ++i) {
-        std::vector<double> values;
-        for (std::size_t k = 0; k < how.num_classes; ++k) values.push_back(logits[k * voxels + i]);
-        values = averaged(values, how.sliding.average);
-        const std::size_t p = places[i];
-        // the weight lies in the image, not in the mirrored window
-        const Shape at{p / (padded[1] * padded[2]), p / padded[2] % padded[1], p % padded[2]};
-        const double w = weight[index_of(box, at[0] - start[0], at[1] - start[1], at[2] - start[2])];
-        for (std::size_t k = 0; k < num; ++k) total[k * num_voxels(padded) + p] += w * values[k];
-        norm[p] += w;
-      }
+      add_plainly(image, engine, how, start, flip, mean);
     }
   }
-  std::vector<double> mean;
-  for (std::size_t z = 0; z < image.shape[0]; ++z) {
-    for (std::size_t k = 0; k < num; ++k) {
-      for (std::size_t y = 0; y < image.shape[1]; ++y) {
-        for (std::size_t x = 0; x < image.shape[2]; ++x) {
-          const std::size_t p = index_of(padded, z + front[0], y + front[1], x + front[2]);
-          mean.push_back(total[k * num_voxels(padded) + p] / norm[p]);
-        }
-      }
-    }
+  std::vector<double> planes;
+  const std::size_t plane_size = image.shape[1] * image.shape[2];
+  for (std::size_t i = 0; i < image.shape[0] * num * plane_size; ++i) {
+    const Shape at = shape_index(image.shape, i / (num * plane_size) * plane_size + i % plane_size);
+    const std::size_t k = i / plane_size % num;
+    const std::size_t p = index_of(padded, at[0] + (padded[0] - image.shape[0]) / 2,
+                                   at[1] + (padded[1] - image.shape[1]) / 2, at[2] + (padded[2] - image.shape[2]) / 2);
+    planes.push_back(mean.total[k * size + p] / mean.norm[p]);
   }
-  return mean;
+  return planes;
 }
 
 Sliding sliding_of(std::vector<std::size_t> window, const char* blend, const char* average) {
@@ -170,26 +183,41 @@ TEST(StreamPlanes, ForegroundIsTheProbabilityOfClassOne) {
   expect_plain_mean(some_image(1, {5, 4, 6}), {sliding, 2, true, 2, [] {}}, 12);
 }
 
+/// One logit of one class in the second plane is `value`.
 class Infinite : public Engine {
  public:
+  Infinite(std::size_t klass, float value) : klass_(klass), value_(value) {}
   void run(const float*, float* logits) override {
     std::fill_n(logits, 2 * 8, 1.0f);
-    logits[6] = std::numeric_limits<float>::infinity();
+    logits[klass_ * 8 + 6] = value_;
   }
   std::string describe() const override { return "infinite"; }
+
+ private:
+  const std::size_t klass_;
+  const float value_;
 };
 
-TEST(StreamPlanes, AnAnswerThatIsNotFiniteIsToldByItsPlane) {
-  const Sliding sliding = sliding_of({2, 2, 2}, "constant", "logits");
-  Infinite network;
+void expect_told(const char* average, std::size_t klass, float value) {
+  const Sliding sliding = sliding_of({2, 2, 2}, "constant", average);
+  Infinite network(klass, value);
   std::size_t planes = 0;
   try {
     stream_planes(some_image(1, {2, 2, 2}), network, {sliding, 2, false, 1, [] {}}, [&](const float*) { ++planes; });
-    FAIL() << "no error";
+    ADD_FAILURE() << average << ", class " << klass << ", " << value << ": no error";
   } catch (const WorkError& error) {
     EXPECT_NE(std::string(error.what()).find("plane 2 of 2"), std::string::npos) << error.what();
   }
   EXPECT_EQ(planes, 1u);
+}
+
+TEST(StreamPlanes, AnAnswerThatIsNotFiniteIsToldByItsPlane) {
+  constexpr float infinite = std::numeric_limits<float>::infinity();
+  for (const char* average : {"logits", "probabilities", "foreground"}) {
+    for (const float value : {infinite, -infinite, std::numeric_limits<float>::quiet_NaN()}) {
+      for (const std::size_t klass : {0u, 1u}) expect_told(average, klass, value);
+    }
+  }
 }
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace mindvoxel {
 namespace {
 
 Labels labels_of(std::int16_t highest) {
-  Labels labels{{}, {2, 3, 4}, {}};
+  Labels labels{{}, {2, 3, 4}, {}, highest >= 0};
   for (std::int16_t i = 0; i < 24; ++i) labels.voxels.push_back(i);
   labels.voxels.back() = highest;
   labels.geometry.spacing_mm = {3, 0.5, 0.75};
@@ -33,6 +33,16 @@ TEST(Volume, LabelsComeBackOnTheirGrid) {
       EXPECT_EQ(scan.geometry.direction, labels.geometry.direction);
     }
   }
+}
+
+TEST(Volume, LabelsThatFitUint8AreWrittenSoAndOthersAreNot) {
+  const TemporaryFolder folder;
+  Labels labels = labels_of(1);
+  write_labels(folder.path / "a.mha", labels);
+  EXPECT_NE(read_text(folder.path / "a.mha").find("MET_UCHAR"), std::string::npos);
+  labels.fit_uint8 = false;  // the data set has another value, which this scan has not
+  write_labels(folder.path / "b.mha", labels);
+  EXPECT_NE(read_text(folder.path / "b.mha").find("MET_SHORT"), std::string::npos);
 }
 
 TEST(Volume, ChannelFilesLieOneBehindTheOther) {
