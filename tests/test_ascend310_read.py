@@ -13,7 +13,7 @@ from mindvoxel.errors import InputError
 from mindvoxel.volume import Volume, read_volume, write_volume
 
 from .harness import dumped, run
-from .test_headers import EDGE, META, VOXELS, cut, itk_file, meta_pair, nifti
+from .test_headers import EDGE, META, VOXELS, cut, itk_file, meta_pair, nifti, with_sform
 
 
 @pytest.fixture(scope="session")
@@ -169,6 +169,7 @@ def test_what_is_not_finite(program, tmp_path, suffix):
         (nifti(spacing=(0.7, float("nan"), 3.0)), "every axis needs a spacing above 0"),
         (nifti(spacing=(0.7, 0.0, 3.0)), "knows no spacing"),
         (nifti(code=32, bits=64), "complex values"),
+        (with_sform(float("inf")), "its sform holds NaN or infinity"),
     ],
 )
 @pytest.mark.parametrize("compressed", [False, True])

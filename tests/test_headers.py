@@ -46,6 +46,14 @@ def nifti(dims=(3, 9, 7, 5), spacing=(0.7, 0.5, 3.0), code=4, bits=16, voxels=VO
     return bytes(head) + voxels.astype(voxels.dtype.newbyteorder(order)).tobytes()
 
 
+def with_sform(value: float) -> bytes:
+    """A NIfTI whose sform, the scanner's own, holds `value`."""
+    data = bytearray(nifti())
+    struct.pack_into("<h", data, 254, 1)
+    struct.pack_into("<12f", data, 280, -0.7, 0, 0, 1, 0, -0.5, value, 2, 0, 0, 3, 5)
+    return bytes(data)
+
+
 def meta_pair(folder: Path, header: str = META, voxels: bytes = VOXELS.tobytes()) -> Path:
     (folder / "a.mhd").write_text(header)
     (folder / "a.raw").write_bytes(voxels)
@@ -131,6 +139,15 @@ def test_a_nifti_header_of_nonsense_is_refused(tmp_path):
         struct.pack_into("<f", data, 108, offset)
         (tmp_path / "a.nii").write_bytes(data)
         refused(tmp_path / "a.nii", "damaged header")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_sform_that_is_not_finite_is_refused(tmp_path, value):
+    """SimpleITK may look for its axes for ever."""
+    (tmp_path / "a.nii").write_bytes(with_sform(value))
+    refused(tmp_path / "a.nii", "its sform holds NaN or infinity", read=check_header)
+    (tmp_path / "b.nii").write_bytes(with_sform(0))
+    read_volume(tmp_path / "b.nii")
 
 
 def test_a_nifti_is_measured_by_its_type_as_its_reader_does(tmp_path):

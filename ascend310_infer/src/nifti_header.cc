@@ -69,7 +69,7 @@ double mm_a_unit(const Head& head) {
   return unit == kMetre ? 1e3 : unit == kMicron ? 1e-3 : 1;
 }
 
-NiftiForms forms_of(const Head& head) {
+NiftiForms forms_of(const std::filesystem::path& path, const Head& head) {
   NiftiForms forms;
   forms.qform_code = std::max<int>(head.at<std::int16_t>(252), 0);
   forms.sform_code = std::max<int>(head.at<std::int16_t>(254), 0);
@@ -77,7 +77,10 @@ NiftiForms forms_of(const Head& head) {
     forms.quaternion[i] = head.finite_at(256 + 4 * i);
     forms.offset[i] = head.finite_at(268 + 4 * i);
     for (std::size_t k = 0; forms.sform_code > 0 && k < 4; ++k) {
-      forms.sform[i][k] = head.finite_at(280 + 16 * i + 4 * k);
+      forms.sform[i][k] = head.at<float>(280 + 16 * i + 4 * k);
+      if (!std::isfinite(forms.sform[i][k])) {
+        throw InputError(text(path.string(), ": damaged header: its sform holds NaN or infinity; write it anew"));
+      }
     }
   }
   for (std::size_t i = 0; i < 4; ++i) forms.pixdim[i] = head.finite_at(76 + 4 * i);
@@ -145,7 +148,7 @@ NiftiHeader read_nifti_header(const std::filesystem::path& path) {
   header.size.assign(size.begin(), size.end());
   header.voxels_at = std::max<std::uint64_t>(static_cast<std::uint64_t>(offset), kNifti1);  // below: none was given
   read_scale(head, header);
-  const NiftiForms forms = forms_of(head);
+  const NiftiForms forms = forms_of(path, head);
   const double mm = mm_a_unit(head);
   for (std::size_t axis = 0; axis < num_axes; ++axis) header.spacing_mm[axis] = forms.pixdim[axis + 1] * mm;
   header.geometry = nifti_geometry(path, forms, num_axes, mm);

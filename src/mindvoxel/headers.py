@@ -10,7 +10,7 @@ import gzip
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from math import inf, prod
+from math import inf, isfinite, prod
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,7 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
     known = all(0 < s < inf for s in spacing)
     if not all(0 < s < inf or (s == 0 and not needs_spacing) for s in spacing):
         raise InputError(f"{path}: spacing {spacing} mm in (x, y, z); every axis needs a spacing above 0")
+    _check_sform(path, head, order)
     (code,) = struct.unpack(order + "h", head[70:72])
     bits = _NIFTI_BITS.get(code, 0)
     (offset,) = struct.unpack(order + "f", head[108:112])
@@ -90,6 +91,13 @@ def _check_nifti(path: Path, wanted: tuple[int, ...], needs_spacing: bool, voxel
     _require_bytes(path, found, needed)
     _refuse_infinite(path, bad, prod(size))
     return known
+
+
+def _check_sform(path: Path, head: bytes, order: str) -> None:
+    """SimpleITK may look for its axes for ever."""
+    (code,) = struct.unpack(order + "h", head[254:256])
+    if code > 0 and not all(map(isfinite, struct.unpack(order + "12f", head[280:328]))):
+        raise InputError(f"{path}: damaged header: its sform holds NaN or infinity; write it anew")
 
 
 def _gzipped(path: Path) -> bool:
