@@ -88,14 +88,14 @@ def checkpoint_meta(path) -> str:
 
 @pytest.mark.slow
 def test_two_ranks_by_msrun_from_weights_of_other_classes(run, photos, tmp_path):
-    """LARS, over statistics of both ranks; the last layer is new, as there are fewer classes."""
+    """LARS; the last layer is new, as there are fewer classes. Rank 0 validates 12 photos in two batches, as rank 1."""
     few = tmp_path / "few"
     for split in ("train", "val"):
         (few / split).mkdir(parents=True)
         for name in CLASSES[:3]:
             (few / split / name).symlink_to(photos / split / name)
     flags = [*TINY, "--num_classes", 3, "--optimizer", "lars", "--learning_rate", 1, "--scheduler", "poly"]
-    flags += ["--batch_size", 6, "--epochs", 2, "--sync_batch_norm", "true", "--init_from", run / "best.ckpt"]
+    flags += ["--batch_size", 6, "--epochs", 2, "--init_from", run / "best.ckpt"]
     script = ROOT / "resnet50" / "scripts" / "train_distribute.sh"
     words, environment = command_words("train", *flags)
     words = ["bash", script, "msrun", "2", few, *words[2:]]
@@ -104,13 +104,9 @@ def test_two_ranks_by_msrun_from_weights_of_other_classes(run, photos, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 steps an epoch of batch 6 on 2 device(s)" in done.stdout
     assert "2 mismatched, 0 absent" in done.stdout
-    counted = figures(tmp_path / "run")[-1]["val_top1"] * 24
-    assert counted == pytest.approx(round(counted))
-    done = command("eval", "--ckpt_path", tmp_path / "run" / "last.ckpt", "--output_path", tmp_path / "eval")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "eval" / "summary.json").read_text())
     last = figures(tmp_path / "run")[-1]
-    assert (summary["top1"], summary["top5"]) == (last["val_top1"], last["val_top5"])
+    assert last["val_top5"] == 1  # of three classes, on all 24 photos
+    assert last["val_top1"] * 24 == pytest.approx(round(last["val_top1"] * 24))
 
 
 @pytest.mark.parametrize(
