@@ -23,7 +23,7 @@ HELP = rules.HELP | {
     "optim.optimizer": "sgd, with momentum, or lars (You et al. 2017)",
     "optim.learning_rate": "after warm-up, of the batch of one device",
     "optim.momentum": "share of the last step in the next",
-    "optim.weight_decay": "times the weight, added to the gradient; of sgd not to normalisations, of lars nor to biases",
+    "optim.weight_decay": "times the weight, added to the gradient; not of normalisations, of lars not of biases",
     "optim.warmup_epochs": "epochs in which the learning rate rises linearly from 0",
     "optim.scheduler": "steps, a tenth after each of step_epochs, or poly, with power 2 from warm-up on",
     "optim.step_epochs": "of steps: epochs, counted from the first, after which the learning rate falls to a tenth",
@@ -65,8 +65,8 @@ def check(recipe: EasyDict) -> None:
     data, optim = recipe.data, recipe.optim
     if data.size > data.short_side:
         raise InputError(
-            f"--size {data.size} exceeds --short_side {data.short_side}, so that no crop of it fits into a photo; give a "
-            "smaller size or a larger short side"
+            f"--size {data.size} exceeds --short_side {data.short_side}, so that no crop of it fits into a photo; "
+            "give a smaller size or a larger short side"
         )
     for name in ("crop_area", "crop_aspect"):
         low, high = data[name]

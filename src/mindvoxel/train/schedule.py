@@ -67,8 +67,8 @@ def steps(learning_rate: float, total_steps: int, *, boundaries: Sequence[int], 
 def warmup_poly(
     learning_rate: float, total_steps: int, *, warmup_steps: int, end: float = 1e-4, power: float = 2.0
 ) -> list[float]:
-    """MLPerf's for LARS: B·i / warmup up to step i = warmup, then `poly` from B to `end` in total - warmup + 1 steps, of
-    which the last, at `end` itself, is not taken."""
+    """MLPerf's for LARS: B·i / warmup up to step i = warmup, then `poly` from B to `end` in total - warmup + 1 steps,
+    whose end is not reached."""
     rising = [learning_rate * step / warmup_steps for step in range(min(warmup_steps, total_steps))]
     falling = poly(learning_rate, total_steps - warmup_steps + 1, end=end, power=power)
     return rising + falling[: total_steps - len(rising)]
