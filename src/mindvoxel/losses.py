@@ -82,6 +82,25 @@ def _basic_sums(logits, label):
     return ops.concat((cross_entropy, overlap, probability.sum(space), counts), 1)
 
 
+class SmoothedCrossEntropy(nn.Cell):
+    """Cross-entropy, mean over the batch, of a label of which the share `smoothing` is spread over all classes, the
+    true one among them (Szegedy et al. 2016, section 7).
+
+    construct(logits, label): logits (N, classes), label (N,) of class numbers -> a float32 scalar.
+    """
+
+    def __init__(self, smoothing: float = 0.1):
+        super().__init__()
+        self.smoothing = smoothing
+
+    def construct(self, logits, label):
+        logits, label = logits.astype(ms.float32), label.astype(ms.int32)
+        log_probability = ops.log_softmax(logits, 1)
+        truth = ops.one_hot(label, logits.shape[1], ops.ones((), ms.float32), ops.zeros((), ms.float32))
+        weight = (1.0 - self.smoothing) * truth + self.smoothing / logits.shape[1]
+        return -(weight * log_probability).sum(1).mean()
+
+
 class DeepSupervision(nn.Cell):
     """Σ weights[i] · loss(logits[i], label), the label brought to the resolution of logits[i].
 

@@ -53,3 +53,21 @@ def test_float16_logits_are_summed_in_float32(loss):
     value = loss(ms.Tensor(logits_for(p).astype(np.float16)), ms.Tensor(np.ones(p.shape, np.uint8)))
     assert value.dtype == ms.float32
     assert float(value) == pytest.approx(1 - 2 * 0.5 / 1.25, abs=1e-4)
+
+
+def test_smoothed_cross_entropy_by_hand(cpu):
+    import mindspore as ms
+
+    from mindvoxel.losses import SmoothedCrossEntropy
+
+    p = np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]], np.float32)
+    label = ms.Tensor([0, 1], ms.int32)
+    # a tenth of the label over all three classes: 28/30 for the true one, 1/30 for each other
+    want = -np.mean([28 * np.log(0.7) + np.log(0.2) + np.log(0.1), 29 * np.log(0.25) + np.log(0.5)]) / 30
+    for shift in (0, 80):  # logits count up to a constant
+        got = SmoothedCrossEntropy(0.1)(ms.Tensor(np.log(p) + shift), label)
+        assert float(got) == pytest.approx(want, abs=2e-5)
+    plain = SmoothedCrossEntropy(0.0)(ms.Tensor(np.log(p)), label)
+    assert float(plain) == pytest.approx(-np.mean([np.log(0.7), np.log(0.25)]), abs=1e-6)
+    half = SmoothedCrossEntropy(0.1)(ms.Tensor(np.log(p).astype(np.float16)), label)
+    assert half.dtype == ms.float32 and float(half) == pytest.approx(want, abs=1e-3)

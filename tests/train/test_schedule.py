@@ -2,7 +2,16 @@
 
 import pytest
 
-from mindvoxel.train.schedule import cosine, cosine_annealing, poly, rates_of, warmed_up, warmup_cosine
+from mindvoxel.train.schedule import (
+    cosine,
+    cosine_annealing,
+    poly,
+    rates_of,
+    steps,
+    warmed_up,
+    warmup_cosine,
+    warmup_poly,
+)
 
 
 def test_published_schedule_of_5000_steps():
@@ -66,3 +75,21 @@ def test_schedules_by_name():
     assert rates_of("cosine_annealing", 1.0, 3, first_cycle=2) == cosine_annealing(1.0, 3, first_cycle=2)
     with pytest.raises(ValueError, match="schedule must be one of none, poly, cosine, cosine_annealing, got 'step'"):
         rates_of("step", 1.0, 3)
+
+
+def test_steps_of_a_tenth():
+    assert steps(2.0, 5, boundaries=(2, 4)) == pytest.approx([2, 2, 0.2, 0.2, 0.02])
+    assert steps(2.0, 2, boundaries=(2, 4)) == [2.0, 2.0]
+    assert warmed_up(steps(1.0, 4, boundaries=(3,)), 2) == pytest.approx([0, 0.5, 1, 0.1])
+
+
+def test_mlperf_s_warm_up_and_poly():
+    rates = warmup_poly(10.0, 42 * 312, warmup_steps=5 * 312)
+    assert len(rates) == 42 * 312
+    assert [rates[i] for i in (0, 780, 1560)] == pytest.approx([0, 5, 10])
+    total = 37 * 312 + 1
+    assert rates[1561] == pytest.approx(1e-4 + 9.9999 * (1 - 1 / total) ** 2)
+    assert rates[-1] == pytest.approx(1e-4 + 9.9999 * (2 / total) ** 2)
+    assert warmup_poly(1.0, 4, warmup_steps=0, end=0.0) == pytest.approx([1, 0.64, 0.36, 0.16])
+    assert warmup_poly(1.0, 2, warmup_steps=2) == pytest.approx([0, 0.5])
+    assert warmup_poly(1.0, 3, warmup_steps=10) == pytest.approx([0, 0.1, 0.2])

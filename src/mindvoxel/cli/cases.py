@@ -1,7 +1,8 @@
-"""Cases of a data set, prepared by a recipe, and how a network scores on them."""
+"""Cases of a data set, prepared by a recipe, how a network scores on them, and the report of segmented cases."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from easydict import EasyDict
 
@@ -9,10 +10,22 @@ from mindvoxel.data.dataset import Case
 from mindvoxel.data.prepare import Prepared, prepare_case
 from mindvoxel.inference import segment_case
 from mindvoxel.log import progress
-from mindvoxel.metrics.report import score_case, summarise
+from mindvoxel.metrics.report import score_case, summarise, write_report
+from mindvoxel.metrics.table import format_table
 from mindvoxel.volume import Volume
 
 LABELS = {"prostate": 1}
+
+
+class Segments:
+    """The part that evaluations of segmented cases share: their report."""
+
+    leaves = "masks, metrics.csv and summary.json"
+
+    def report(self, folder: Path, rows: list[dict], meta: dict) -> str:
+        """Write metrics.csv and summary.json; the summary as text."""
+        write_report(folder, rows, meta)
+        return format_table(summarise(rows))
 
 
 def prepare_cases(cases: list[Case], recipe: EasyDict, what: str) -> list[Prepared]:

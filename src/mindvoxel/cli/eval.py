@@ -1,4 +1,4 @@
-"""Segment cases with a trained network, write the masks, and score them."""
+"""Segment or classify cases with a trained network, write the masks, and score them."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -11,8 +11,7 @@ from mindvoxel.cli import common
 from mindvoxel.cli.kinds import kind_of
 from mindvoxel.errors import InputError, naming
 from mindvoxel.log import LOGGER, add_file, set_up
-from mindvoxel.metrics.report import remove_report, summarise, write_report
-from mindvoxel.metrics.table import format_table
+from mindvoxel.metrics.report import remove_report
 from mindvoxel.train import device as devices
 
 
@@ -58,9 +57,9 @@ def evaluate(argv: Sequence[str], model: str | None = None) -> None:
     rows = job.score(network, folder)
     with naming(folder):
         how = {"checkpoint": str(args.ckpt_path), "prune": args.prune}
-        write_report(folder, rows, {**how, **job.meta, "eval": recipe.eval})
-    LOGGER.info("%s", format_table(summarise(rows)))
-    LOGGER.info("masks, metrics.csv and summary.json in %s", folder)
+        table = job.report(folder, rows, {**how, **job.meta, "eval": recipe.eval})
+    LOGGER.info("%s", table)
+    LOGGER.info("%s in %s", job.leaves, folder)
 
 
 if __name__ == "__main__":

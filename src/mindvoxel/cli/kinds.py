@@ -1,19 +1,19 @@
-"""What commands do otherwise for the two kinds of models: `scans` and `planned` cases (mindvoxel.config.kind_of).
+"""What commands do otherwise for each kind of model: `scans`, `planned` cases, `photos` (mindvoxel.config.kind_of).
 
 A kind is a module of this package with
 add_train_flags(parser), settle(args)       its flags of train.py, and what follows from them before anything is read
 data_paths(args, stored)                    where the data lie, absolute; stored: of the run that is resumed, or {}
 TrainJob(args, recipe, paths, device)       the data of a run, and build, start, restore, callbacks and finish
 add_eval_flags(parser), EVAL_SECTIONS       its flags of eval.py, and the sections of the recipe that can be changed
-evaluate(args, known, folder)               rows of metrics; masks go to the folder
+EvalJob(args, recipe, meta)                 what is evaluated, and score and report: rows of metrics, and their tables
 """
 
 from types import ModuleType
 
 from mindvoxel import config
-from mindvoxel.cli import planned, scans
+from mindvoxel.cli import photos, planned, scans
 
-_MODULES = {"scans": scans, "planned": planned}
+_MODULES = {"scans": scans, "planned": planned, "photos": photos}
 
 
 def kind_of(model: str) -> ModuleType:

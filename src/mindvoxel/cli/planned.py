@@ -9,6 +9,7 @@ from easydict import EasyDict
 
 from mindvoxel import config
 from mindvoxel.cli import cascade, common
+from mindvoxel.cli.cases import Segments
 from mindvoxel.data.dataset import dataset_to_json
 from mindvoxel.data.plan import plan_from_json, plan_to_json, preprocessing_key, write_plan
 from mindvoxel.data.previous import find_previous, previous_runs, scores_in
@@ -257,7 +258,7 @@ def add_eval_flags(parser: common.Parser) -> None:
     parser.add_argument("--data_path", help="preprocessed folder; without it the run's own, or the scans themselves")
 
 
-class EvalJob:
+class EvalJob(Segments):
     """The validation cases of the run's fold; without its preprocessed folder they are preprocessed from the scans."""
 
     def __init__(self, args: Namespace, recipe: EasyDict, meta: dict):

@@ -6,7 +6,7 @@ from pathlib import Path
 from easydict import EasyDict
 
 from mindvoxel.cli import common
-from mindvoxel.cli.cases import prepare_cases, score, scorer, segment
+from mindvoxel.cli.cases import Segments, prepare_cases, score, scorer, segment
 from mindvoxel.data.prepare import Prepared
 from mindvoxel.data.splits import read_split
 from mindvoxel.datasets import promise12
@@ -122,7 +122,7 @@ def add_eval_flags(parser: common.Parser) -> None:
     parser.add_argument("--eval_split_file_path", help="CSV of images, one file name a line; without it all of img/")
 
 
-class EvalJob:
+class EvalJob(Segments):
     """The scans of a split."""
 
     def __init__(self, args: Namespace, recipe: EasyDict, meta: dict):

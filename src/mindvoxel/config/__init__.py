@@ -11,9 +11,9 @@ from mindvoxel.errors import InputError
 
 
 def kind_of(model: str) -> str:
-    """What the model trains on: `scans`, whose preprocessing its recipe decides, or `planned` cases, which a plan has
-    decided and mindvoxel preprocess made. Each kind has its keys (mindvoxel.config.KIND) and its flags
-    (mindvoxel.cli.KIND)."""
+    """What the model trains on: `scans`, whose preprocessing its recipe decides, `planned` cases, which a plan has
+    decided and mindvoxel preprocess made, or `photos` with one class each. Each kind has its keys
+    (mindvoxel.config.KIND) and its flags (mindvoxel.cli.KIND)."""
     return importlib.import_module(f"{model}.config").KIND
 
 

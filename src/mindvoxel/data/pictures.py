@@ -4,7 +4,9 @@ SimpleITK 2.5 fills what is missing of a cut JPEG with grey and reads a cut BMP 
 an error, and takes a grey BMP for a coloured one. Of TIFF and PNG it sees the faults itself.
 """
 
+import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindvoxel.errors import InputError
@@ -12,6 +14,9 @@ from mindvoxel.headers import require_utf8
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _PNG_ALPHA = {4: 2, 6: 4}  # values a pixel of the colour types grey with alpha and RGB with alpha
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # markers before the size of the image
+_JPEG_END = 0xD9
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd7]")  # but those that stand inside compressed pixels
 
 
 def check_picture(path: Path) -> None:
@@ -23,7 +28,7 @@ def check_picture(path: Path) -> None:
     if suffix == ".png":
         _check_png(path)
     elif suffix in {".jpg", ".jpeg"}:
-        _check_jpeg(path)
+        read_jpeg_head(path, path.read_bytes())
     elif suffix == ".bmp":
         _check_bmp(path)
 
@@ -48,6 +53,40 @@ def grey_bmp(path: Path) -> bool:
     return bits == 8 and all(len(set(colours[i : i + 3])) == 1 for i in range(0, len(colours) - 3, 4))
 
 
+@dataclass(frozen=True)
+class JpegHead:
+    """What a JPEG file says of itself: pixels along x and y, values a pixel, bits a value."""
+
+    width: int
+    height: int
+    num_values: int
+    bits: int
+
+
+def read_jpeg_head(path: Path, data: bytes) -> JpegHead:
+    """The head of the JPEG file `path`, whose bytes are `data`; raises InputError where the file does not go on to its
+    end marker.
+
+    Markers are followed from one to the next (ITU T.81, annex B), so that the end of a thumbnail is not taken for the
+    file's own, and what stands after the end is not looked at.
+    """
+    if data[:2] != b"\xff\xd8":
+        raise InputError(f"{path}: not a JPEG file; convert it")
+    head, at = None, 2
+    while found := _JPEG_MARKER.search(data, at):
+        code, at = found[0][1], found.end()
+        if code == _JPEG_END and head is not None:
+            return head
+        length = int.from_bytes(data[at : at + 2], "big")
+        if code == _JPEG_END or length < 2 or at + length > len(data):
+            break
+        if code in _JPEG_FRAMES and length >= 8:
+            bits, height, width, num_values = struct.unpack_from(">BHHB", data, at + 2)
+            head = JpegHead(width, height, num_values, bits)
+        at += length
+    raise InputError(f"{path}: truncated after {len(data)} bytes, its end is missing; copy it again")
+
+
 def _check_png(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(33)
@@ -55,14 +94,6 @@ def _check_png(path: Path) -> None:
         raise InputError(f"{path}: not a PNG file; convert it")
     if head[25] in _PNG_ALPHA:
         refuse_alpha(path, _PNG_ALPHA[head[25]])
-
-
-def _check_jpeg(path: Path) -> None:
-    data = path.read_bytes()
-    if data[:2] != b"\xff\xd8":
-        raise InputError(f"{path}: not a JPEG file; convert it")
-    if not data.rstrip(b"\0\r\n").endswith(b"\xff\xd9"):
-        raise InputError(f"{path}: truncated after {len(data)} bytes, its end is missing; copy it again")
 
 
 def _check_bmp(path: Path) -> None:

@@ -36,15 +36,17 @@ class PRelu3d(nn.Cell):
 
 
 def fixed_activation(name: str, slope: float = 0.01) -> nn.Cell:
-    """`none`, `elu` or `leaky_relu` (x, or slope·x below 0): those without parameters, which can be part of a
+    """`none`, `relu`, `elu` or `leaky_relu` (x, or slope·x below 0): those without parameters, which can be part of a
     normalisation's operator."""
     if name == "none":
         return nn.Identity()
+    if name == "relu":
+        return nn.ReLU()
     if name == "elu":
         return Elu()
     if name == "leaky_relu":
         return nn.LeakyReLU(slope)
-    raise ValueError(f"activation must be none, elu or leaky_relu, got {name!r}")
+    raise ValueError(f"activation must be none, relu, elu or leaky_relu, got {name!r}")
 
 
 def split_activation(name: str, channels: int) -> tuple[str, nn.Cell]:

@@ -22,8 +22,13 @@ class _WithActivations:
     """The part that the cells below share: which kernel computes them, and what follows the normalisation."""
 
     def follow_with(self, act: str, last: str, slope: float) -> None:
-        """Set the activations: `none`, `elu` or `leaky_relu`, with its slope below 0."""
+        """Set the activations: `none`, `elu` or `leaky_relu`, with its slope below 0; or `relu` alone, which is a leaky
+        ReLU of slope 0 to the operator. As `last` that would lose its gradient (ops.norm.Form)."""
+        if last == "relu" or (act == "relu" and last != "none"):
+            raise ValueError(f"relu must be the only activation, got {act!r}, then {last!r}; use nn.ReLU for the last")
         self.act, self.last = fixed_activation(act, slope), fixed_activation(last, slope)
+        if act == "relu":
+            act, slope = "leaky_relu", 0.0
         self.form = {"act": act, "last": last, "leak": slope}
         self.fused = _use_operator()
         self.blocked = False

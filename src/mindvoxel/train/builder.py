@@ -52,8 +52,8 @@ class Parts:
         size = sum(p.size for p in self.network.trainable_params())
         loader, train = self.trainer.loader, self.recipe.train
         return (
-            f"{self.recipe.model}, {size:,} parameters, {len(loader.names)} cases, {loader.num_batches} steps an epoch "
-            f"of batch {self.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
+            f"{self.recipe.model}, {size:,} parameters, {len(loader.names)} {loader.unit}, {loader.num_batches} steps "
+            f"an epoch of batch {self.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
             f"{train.epochs}, {train.amp_level}"
         )
 
@@ -113,9 +113,9 @@ def restore(parts: Parts, meta: dict, values: dict, path: str, *, finished: bool
         scale = fresh
     if meta["cases"] != loader.names or _steps_of_whole_epochs(state) != state["epoch"] * loader.num_batches:
         raise InputError(
-            f"{path}: {state['step']} steps in {state['epoch']} epochs of {len(meta['cases'])} cases, but this run has "
-            f"{loader.num_batches} an epoch of {len(loader.names)} cases; resume with the same cases, batch size, "
-            "repeats and devices"
+            f"{path}: {state['step']} steps in {state['epoch']} epochs of {len(meta['cases'])} {loader.unit}, but this "
+            f"run has {loader.num_batches} an epoch of {len(loader.names)} {loader.unit}; resume with the same cases, "
+            "batch size, repeats and devices"
         )
     if state["epoch"] >= parts.recipe.train.epochs and not finished:
         raise InputError(

@@ -14,8 +14,8 @@ from mindvoxel.train.progress import draw_progress
 
 @dataclass(frozen=True)
 class Validate:
-    """Score whole volumes each `interval` epochs and after the last of `epochs` (None: not then); adds what `score`
-    returns."""
+    """Score whole volumes, or all photos, each `interval` epochs and after the last of `epochs` (None: not then); adds
+    what `score` returns."""
 
     interval: int
     epochs: int | None
@@ -28,7 +28,7 @@ class Validate:
 
 @dataclass(frozen=True)
 class Save:
-    """Write last.ckpt each `interval` epochs, after scoring whole volumes and at the end; best.ckpt where the figure
+    """Write last.ckpt each `interval` epochs, after scoring whole volumes or photos and at the end; best.ckpt where the figure
     `score` rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
 
     folder: Path
@@ -46,7 +46,11 @@ class Save:
             if self.state.best is None or known > self.state.best:
                 self.state.best = known
                 self.write(self.folder / "best.ckpt")
-        if "val_dice" in figures or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
+        if (
+            {"val_dice", "val_top1"} & figures.keys()
+            or figures["epoch"] % self.interval == 0
+            or figures["epoch"] == self.epochs
+        ):
             self.write(self.folder / "last.ckpt")
         if self.keep_interval and figures["epoch"] % self.keep_interval == 0:
             self.write(self.folder / f"epoch_{figures['epoch']}.ckpt")
@@ -78,6 +82,8 @@ class Report:
             parts.append(f"its average {figures['val_patch_dice_ema']:.4f}")
         if "val_dice" in figures:
             parts.append(f"validation Dice {figures['val_dice']:.4f}")
+        if "val_top1" in figures:
+            parts.append(f"validation top-1 {figures['val_top1']:.4f}, top-5 {figures['val_top5']:.4f}")
         if figures.get("skipped_steps"):
             parts.append(f"{figures['skipped_steps']} steps skipped")
         LOGGER.info("%s, %.1f s (%.1f s waiting for data)", ", ".join(parts), *_times(figures))

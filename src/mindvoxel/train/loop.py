@@ -14,6 +14,8 @@ from mindvoxel.train.ranks import Ranks
 from mindvoxel.train.step import MAX_SKIPPED_IN_A_ROW, LossScale, TrainStep
 from mindvoxel.train.watch import PATIENCE_IN_STEPS_S, WATCH
 
+_NAMED = 16  # cases of a batch in a sentence
+
 
 @dataclass
 class State:
@@ -118,7 +120,10 @@ class Trainer:
 
     def _failure(self, what: str, batch: Batch) -> str:
         mend = "lower --learning_rate" + (", or choose --amp_level O0" if self.may_skip else "")
+        names = ", ".join(batch.cases[:_NAMED]) + (
+            f" and {len(batch.cases) - _NAMED} more" * (len(batch.cases) > _NAMED)
+        )
         return (
             f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}), in a batch of the cases "
-            f"{', '.join(batch.cases)}; look at these scans, {mend}; a checkpoint that was written is kept"
+            f"{names}; look at these images, {mend}; a checkpoint that was written is kept"
         )

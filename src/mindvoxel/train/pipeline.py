@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -24,6 +25,18 @@ class Batch:
     cases: tuple[str, ...]
 
 
+def drawn(
+    sample: Callable, order: np.ndarray, batch_size: int, first: int, rank: int, num_ranks: int, num_workers: int
+) -> Iterator[tuple[np.ndarray, list]]:
+    """The steps of an epoch from number `first` on: (the part of `order` that all ranks see, sample(number) for each of
+    this rank's), prepared ahead by threads. What does not fill a batch on all ranks is left out."""
+    wide = batch_size * num_ranks
+    steps = [order[i * wide : (i + 1) * wide] for i in range(first, len(order) // wide)]
+    mine = (step[rank::num_ranks].tolist() for step in steps)
+    with closing(in_order(sample, mine, num_workers)) as batches:
+        yield from zip(steps, batches, strict=True)
+
+
 @dataclass(frozen=True)
 class PatchLoader:
     """Epochs of `repeats` patches a case in random order, batches of `batch_size` for this rank.
@@ -42,6 +55,7 @@ class PatchLoader:
     rank: int = 0
     num_ranks: int = 1
     num_workers: int = 2
+    unit = "cases"  # what `names` are of
 
     def __post_init__(self):
         if self.num_batches < 1:
@@ -63,22 +77,18 @@ class PatchLoader:
     def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
         """The batches of `epoch` from number `first` on, prepared ahead by the threads."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.cases) * self.repeats)
-        wide = self.batch_size * self.num_ranks
-        steps = [order[i * wide : (i + 1) * wide] for i in range(first, self.num_batches)]
-        mine = ([(epoch, number) for number in step[self.rank :: self.num_ranks]] for step in steps)
-        with closing(in_order(self._sample, mine, self.num_workers)) as batches:
-            for step, samples in zip(steps, batches, strict=True):
+        place = {"rank": self.rank, "num_ranks": self.num_ranks, "num_workers": self.num_workers}
+        sample = partial(self.sample, epoch)
+        with closing(drawn(sample, order, self.batch_size, first, **place)) as steps:
+            for step, samples in steps:
                 yield self._stack(samples, step)
 
     def sample(self, epoch: int, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sample `number` of `epoch`: image, label (D, H, W), noise (K,)."""
-        rng = np.random.default_rng([self.seed, epoch, int(number)])
+        rng = np.random.default_rng([self.seed, epoch, number])
         case = self.cases[number % len(self.cases)]
         noise = rng.uniform(size=self.noise_channels).astype(np.float32)
         return *self.cut(case.image, case.label, rng), noise
-
-    def _sample(self, at: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.sample(*at)
 
     def _stack(self, samples: list, step: np.ndarray) -> Batch:
         images, labels, noises = zip(*samples, strict=True)

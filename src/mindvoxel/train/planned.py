@@ -25,6 +25,7 @@ class StoredLoader:
     """A PatchSource as the trainer takes it: batches without noise for dropout."""
 
     source: PatchSource
+    unit = "cases"
 
     @property
     def num_batches(self) -> int:

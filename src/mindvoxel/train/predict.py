@@ -12,8 +12,14 @@ from mindvoxel.train.watch import WATCH
 def logits_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     """predict(patch): (C, [D,] H, W) float32 -> logits (K, [D,] H, W) float32, with the network in evaluation mode for
     the length of the call."""
-    evaluate = _evaluation(network, network)
-    return lambda patch: evaluate(patch).astype(np.float32, copy=False)
+    evaluate = _evaluation(network, network, "the segmentation of a window")
+    return lambda patch: evaluate(patch[None])[0].astype(np.float32, copy=False)
+
+
+def batch_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
+    """predict(batch): (N, C, H, W) float32 -> logits (N, K) float32, as logits_predictor."""
+    evaluate = _evaluation(network, network, "the classification of a batch")
+    return lambda batch: evaluate(batch).astype(np.float32, copy=False)
 
 
 class _Foreground(nn.Cell):
@@ -31,20 +37,20 @@ class _Foreground(nn.Cell):
 def foreground_predictor(network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
     """predict(patch): (D, H, W) float32 -> foreground probability (D, H, W) float32, with the network in evaluation
     mode for the length of the call."""
-    evaluate = _evaluation(_Foreground(network), network)
-    return lambda patch: evaluate(patch[None])
+    evaluate = _evaluation(_Foreground(network), network, "the segmentation of a window")
+    return lambda patch: evaluate(patch[None, None])[0]
 
 
-def _evaluation(cell: nn.Cell, network: nn.Cell) -> Callable[[np.ndarray], np.ndarray]:
-    """One image through `cell`, which holds `network`: afterwards the network trains again if it did before."""
-    call = WATCH.watched(cell, "the segmentation of a window")
+def _evaluation(cell: nn.Cell, network: nn.Cell, what: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A batch through `cell`, which holds `network`: afterwards the network trains again if it did before."""
+    call = WATCH.watched(cell, what)
 
-    def evaluate(image: np.ndarray) -> np.ndarray:
+    def evaluate(batch: np.ndarray) -> np.ndarray:
         WATCH.leave_if_told()
         training = network.training
         cell.set_train(False)
         try:
-            return call(ms.Tensor(np.ascontiguousarray(image[None], np.float32))).asnumpy()[0]
+            return call(ms.Tensor(np.ascontiguousarray(batch, np.float32))).asnumpy()
         finally:
             network.set_train(training)
 

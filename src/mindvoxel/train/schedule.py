@@ -1,6 +1,7 @@
 """Learning rates."""
 
 import math
+from collections.abc import Sequence
 
 
 def warmup_cosine(
@@ -56,6 +57,21 @@ def cosine_annealing(
         wave = (1 + math.cos(math.pi * (step - start) / length)) / 2
         rates.append(learning_rate * (lowest + (1 - lowest) * peak * wave))
     return rates
+
+
+def steps(learning_rate: float, total_steps: int, *, boundaries: Sequence[int], factor: float = 0.1) -> list[float]:
+    """B, times `factor` from each of the steps `boundaries` on (He et al. 2016)."""
+    return [learning_rate * factor ** sum(step >= boundary for boundary in boundaries) for step in range(total_steps)]
+
+
+def warmup_poly(
+    learning_rate: float, total_steps: int, *, warmup_steps: int, end: float = 1e-4, power: float = 2.0
+) -> list[float]:
+    """MLPerf's for LARS: B·i / warmup up to step i = warmup, then `poly` from B to `end` in total - warmup + 1 steps,
+    whose end is not reached."""
+    rising = [learning_rate * step / warmup_steps for step in range(min(warmup_steps, total_steps))]
+    falling = poly(learning_rate, total_steps - warmup_steps + 1, end=end, power=power)
+    return rising + falling[: total_steps - len(rising)]
 
 
 def warmed_up(rates: list[float], steps: int, start: float = 0.0) -> list[float]:
