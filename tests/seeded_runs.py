@@ -38,6 +38,23 @@ def vnet_run(run: Path, **changes) -> Path:
     return run
 
 
+def photos_run(run: Path, classes=("ant", "bee", "cow"), **changes) -> Path:
+    """A run of ResNet-50, narrow and for 32×32 pixels; changes: of its small recipe, section__key.
+
+    Pixels are divided by 58, so that logits of untrained weights are small and several classes are likely.
+    """
+    from mindvoxel.zoo import build_network
+
+    named = {"network.width": 4, "network.num_classes": len(classes), "data.size": 32, "data.short_side": 36}
+    named["data.sd"] = [58.0] * 3
+    named |= {key.replace("__", "."): value for key, value in changes.items()}
+    recipe = config.override(config.load_recipe("resnet50", "small"), named)
+    meta = {"model": "resnet50", "recipe": recipe, "classes": list(classes)}
+    _write(run, meta, lambda: build_network("resnet50", **recipe.network))
+    (run / "recipe.json").write_text(json.dumps(meta))
+    return run
+
+
 def _write(run: Path, meta: dict, build) -> None:
     import mindspore
 

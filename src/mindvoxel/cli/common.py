@@ -3,9 +3,10 @@
 import argparse
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,6 +61,21 @@ def normalise(argv: Sequence[str]) -> list[str]:
             word = "--" + name[2:].replace("-", "_") + equals + value
         named.append(word)
     return named
+
+
+@contextmanager
+def unwound() -> Iterator[None]:
+    """SIGTERM, into which MindSpore turns Ctrl-C while it computes, ends the block as Ctrl-C does: no file is left
+    half-written."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -139,7 +155,7 @@ def choose_model(argv: Sequence[str], model: str | None, parser: Parser) -> str:
 
     names = model_names()
     parser.add_argument("--model", default=model, help=f"one of {', '.join(names)}")
-    chosen = _flag(argv, "--model") or model
+    chosen = flag(argv, "--model") or model
     if chosen is None:
         if {"-h", "--help"} & set(argv):
             return names[0]
@@ -149,11 +165,19 @@ def choose_model(argv: Sequence[str], model: str | None, parser: Parser) -> str:
     return chosen
 
 
-def _flag(argv: Sequence[str], flag: str) -> str | None:
+def check_model(found: str, args: argparse.Namespace, model: str | None) -> None:
+    """Raise InputError unless the runs of --model_dir are of the model that --model or the entry point names."""
+    wanted = args.model or model
+    if wanted not in (None, found):
+        raise InputError(f"{args.model_dir}: runs of {found}, not of {wanted}; use {found}/predict.py")
+
+
+def flag(argv: Sequence[str], name: str) -> str | None:
+    """The value of a flag before the parser is chosen; None where it is not given."""
     for i, word in enumerate(argv):
-        if word == flag and i + 1 < len(argv):
+        if word == name and i + 1 < len(argv):
             return argv[i + 1]
-        if word.startswith(flag + "="):
+        if word.startswith(name + "="):
             return word.partition("=")[2]
     return None
 

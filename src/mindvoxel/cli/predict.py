@@ -1,17 +1,18 @@
-"""Segment scans with the networks of a run, of its folds together, or of a whole cross-validation."""
+"""Segment scans with the networks of a run, of its folds together, or of a whole cross-validation.
+
+Photographs are classified by the same command: mindvoxel.cli.predict_photos.
+"""
 
 import resource
-import signal
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
-from mindvoxel.cli import common, inputs
+from mindvoxel.cli import common, inputs, predict_photos
 from mindvoxel.cli.made import record_masks
 from mindvoxel.data.ahead import in_order
 from mindvoxel.data.dataset import Case, read_image
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
 
 
 def parse(argv: Sequence[str]) -> Namespace:
-    parser = common.Parser("predict.py", __doc__)
+    parser = common.Parser("predict.py", __doc__.partition("\n")[0])
+    parser.add_argument("--model", help="of the runs, which say it themselves if not given")
     parser.add_argument("--model_dir", required=True, help="a run, OUT/CONFIGURATION with its folds, or OUT: the best")
     parser.add_argument(
         "--input", nargs="+", help="an image, the channel files of one case, a folder of images, or a data set"
@@ -62,12 +64,14 @@ def parse(argv: Sequence[str]) -> Namespace:
 
 
 def predict(argv: Sequence[str], model: str | None = None) -> None:
+    if predict_photos.is_meant(argv, model):
+        predict_photos.predict(argv, model)
+        return
     args = parse(argv)
     set_up()
     options = Options(**{name: getattr(args, name) for name in asdict(Options())})
     trained = find_trained(args.model_dir, options.folds, options.checkpoint)
-    if model not in (None, trained.model):
-        raise InputError(f"{args.model_dir}: runs of {trained.model}, not of {model}; use {trained.model}/predict.py")
+    common.check_model(trained.model, args, model)
     if args.spacing_mm is not None:
         trained = replace(trained, spacing_mm=args.spacing_mm)
     if args.benchmark:
@@ -77,23 +81,8 @@ def predict(argv: Sequence[str], model: str | None = None) -> None:
     if job.cases:
         predictor = Predictor(trained, **asdict(options))
         LOGGER.info("%s", _describe(trained))
-        with _unwound():
+        with common.unwound():
             job.run(predictor)
-
-
-@contextmanager
-def _unwound() -> Iterator[None]:
-    """SIGTERM, into which MindSpore turns Ctrl-C while it computes, ends the block as Ctrl-C does: no mask is left
-    half-written."""
-
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _describe(trained: Trained) -> str:

@@ -51,9 +51,11 @@ def _prune(network, level: int, recipe: EasyDict, ckpt_path: str | Path) -> None
 
 
 def window_of(recipe: EasyDict, meta: dict, ckpt_path: str | Path) -> tuple[int, ...]:
-    """Channels and voxels of one window of the network: (C, [D,] H, W)."""
+    """Channels and voxels of one window of the network, or of a photo: (C, [D,] H, W)."""
     if config.kind_of(recipe.model) == "planned":
         plan = plan_from_json(meta["plan"], str(ckpt_path))
         chosen = plan.configurations[meta["configuration"]]
         return (plan.in_channels(chosen), *chosen.patch_size)
+    if config.kind_of(recipe.model) == "photos":
+        return (3, recipe.data.size, recipe.data.size)
     return (1, *recipe.data.patch_size)

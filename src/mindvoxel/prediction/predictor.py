@@ -146,11 +146,12 @@ class Predictor:
         self._way.tell_calls(tell)
 
 
-def _load(path: Path, trained: Trained, options: Options):
-    """The Engine of a checkpoint; a warning where its training goes on, or was broken off."""
+def load(path: Path, trained: Trained, options: Options, batch_size: int = 1):
+    """The Engine of a checkpoint for batches of batch_size; a warning where its training goes on, or was broken off."""
     from mindvoxel.prediction.engines import load_engine
 
-    engine = load_engine(path, trained.model, options.engine, options.precision, prune=options.prune)
+    how = {"prune": options.prune, "batch_size": batch_size}
+    engine = load_engine(path, trained.model, options.engine, options.precision, **how)
     epoch, epochs = engine.meta.get("state", {}).get("epoch"), engine.recipe.train.epochs
     if path.name == "last.ckpt" and epoch is not None and epoch < epochs:
         LOGGER.warning("%s: of %d epochs %d are trained", path, epochs, epoch)
@@ -166,7 +167,7 @@ class _Planned:
     def __init__(self, trained: Trained, options: Options):
         self.plan, self.last, self.engines, self.slidings = trained.plan, tuple(trained.checkpoints), {}, {}
         for name, paths in (trained.checkpoints | trained.previous).items():
-            loaded = [_load(path, trained, options) for path in paths]
+            loaded = [load(path, trained, options) for path in paths]
             self.engines[name] = loaded
             mirrored = (options.tta or loaded[0].recipe.eval.tta) == "full"
             axes = tuple(range(trained.plan.configurations[name].dim)) if mirrored else ()
@@ -224,7 +225,7 @@ class _Scans:
         path, *others = [path for paths in trained.checkpoints.values() for path in paths]
         if others:
             raise InputError(f"{path.parent.parent}: runs of {trained.model} predict alone; name one of them")
-        self.engine = _load(path, trained, options)
+        self.engine = load(path, trained, options)
         self.recipe = self.engine.recipe
         words = self.recipe.eval
         self.mirror_axes = {"none": (), "full": (0, 1, 2), None: tuple(words.mirror_axes)}[options.tta]
