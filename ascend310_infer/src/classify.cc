@@ -36,7 +36,7 @@ std::vector<PhotoFile> photos_below(const fs::path& folder) {
       photos.push_back({path.lexically_relative(folder).generic_string(), path});
     }
   }
-  std::sort(photos.begin(), photos.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  std::sort(photos.begin(), photos.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
   return photos;
 }
 

@@ -24,7 +24,7 @@ struct Prediction {
   double probability;
 };
 
-/// A photo, or all JPEG and PNG files of a folder and of those in it, by name; none has been read.  Throws InputError
+/// A photo, or all JPEG and PNG files of a folder and of those in it, by path; none has been read.  Throws InputError
 /// where there is none, or a name is no UTF-8.
 std::vector<PhotoFile> find_photos(const std::filesystem::path& input);
 
