@@ -5,6 +5,7 @@ from mindspore import nn
 
 from mindvoxel.nn.conv import Conv2d
 from mindvoxel.nn.init import weight_init
+from mindvoxel.nn.layout import Enter, SpaceMean, channel_blocks
 from mindvoxel.nn.norm import BatchNorm
 from mindvoxel.nn.pool import MaxPool
 
@@ -56,19 +57,24 @@ class ResNet(nn.Cell):
         super().__init__()
         self.stem = ConvNorm(3, width, 7, stride=2, act="relu")
         self.pool = MaxPool()
-        stages, channels = [], width
-        for number, depth in enumerate(depths):
-            filters, blocks = width * 2**number, []
-            for index in range(depth):
-                blocks.append(Bottleneck(channels, filters, 2 if number and index == 0 else 1))
-                channels = EXPANSION * filters
-            stages.append(nn.SequentialCell(blocks))
-        self.stages = nn.SequentialCell(stages)
+        with channel_blocks((width,), (3,)):
+            self.enter = Enter()
+            self.stages = nn.SequentialCell([self.stage(width, number, depth) for number, depth in enumerate(depths)])
+            self.mean = SpaceMean()
+        channels = EXPANSION * width * 2 ** (len(depths) - 1)
         self.head = nn.Dense(channels, num_classes, weight_init=weight_init("normal"), bias_init="zeros")
 
+    @staticmethod
+    def stage(width: int, number: int, depth: int) -> nn.Cell:
+        """Stage `number`, from 0, of `depth` bottlenecks, of which the first halves the size in all but stage 0."""
+        filters = width * 2**number
+        first = Bottleneck(EXPANSION * filters // 2 if number else width, filters, 2 if number else 1)
+        rest = [Bottleneck(EXPANSION * filters, filters, 1) for _ in range(depth - 1)]
+        return nn.SequentialCell([first, *rest])
+
     def construct(self, x):
-        x = self.stages(self.pool(self.stem(x)))
-        return self.head(x.mean((2, 3)))
+        x = self.enter(self.pool(self.stem(x)))
+        return self.head(self.mean(self.stages(x)))
 
 
 def build(**network) -> ResNet:

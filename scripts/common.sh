@@ -75,24 +75,31 @@ launch() {
   logged "$OUTPUT/screen.log" "$PYTHON" -m mindvoxel.cli.launch --output_path "$OUTPUT" "$@" --model "$MODEL"
 }
 
-# Whether the model trains on preprocessed cases, of which DIM and FOLD say which; else on scans that a CSV lists.
-is_planned() { grep -q '^KIND = "planned"' "$ROOT/$MODEL/config.py"; }
+# What the model trains on: scans that a CSV lists, planned cases, of which DIM and FOLD say which, or photos.
+kind() { sed -n 's/^KIND = "\(.*\)"$/\1/p' "$ROOT/$MODEL/config.py"; }
 
 # published_output NAME: OUTPUT, the same for each call of a launcher by its published name, so that --continue_training
 # and --validation_only find the run; of a model of a plan, with which these launchers work
 published_output() {
   choose_model
-  is_planned || die "MODEL=$MODEL trains on scans; call scripts/train_standalone.sh or scripts/train_distribute.sh"
+  [ "$(kind)" = planned ] ||
+    die "MODEL=$MODEL trains on $(kind); call scripts/train_standalone.sh or scripts/train_distribute.sh"
   export MODEL OUTPUT="${OUTPUT:-results/$MODEL-$1}"
 }
 
-# data_flags DATA_PATH SPLIT [FLAGS…], or DATA_PATH DIM FOLD [FLAGS…]: sets FLAGS to what the entry point is given
+# data_flags DATA_PATH SPLIT [FLAGS…], or DATA_PATH DIM FOLD [FLAGS…], or of photos DATA_PATH [FLAGS…]: sets FLAGS to what
+# the entry point is given
 # shellcheck disable=SC2034 # the launchers use FLAGS
 data_flags() {
-  if is_planned; then
-    [ "$#" -ge 3 ] || die "MODEL=$MODEL trains on preprocessed cases: after DATA_PATH, DIM (2 or 3) and FOLD are needed"
-    FLAGS=(--data_path "$1" --dim "$2" --fold "$3" "${@:4}")
-  else
-    FLAGS=(--data_path "$1" --train_split_file_path "$2" "${@:3}")
-  fi
+  case $(kind) in
+    planned)
+      [ "$#" -ge 3 ] || die "MODEL=$MODEL trains on preprocessed cases: after DATA_PATH, DIM (2 or 3) and FOLD are needed"
+      FLAGS=(--data_path "$1" --dim "$2" --fold "$3" "${@:4}")
+      ;;
+    photos) FLAGS=(--data_path "$@") ;;
+    *)
+      [ "$#" -ge 2 ] || die "MODEL=$MODEL trains on scans: after DATA_PATH, TRAIN_SPLIT_FILE_PATH is needed"
+      FLAGS=(--data_path "$1" --train_split_file_path "$2" "${@:3}")
+      ;;
+  esac
 }

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Segment and score the cases of a split, or the validation cases of a model of a plan, which its checkpoint knows
-# (Ascend, or DEVICE_TARGET). Further flags go to eval.py; OUTPUT=DIR names the folder of masks and tables.
+# Segment and score the cases of a split, or the validation cases of a model of a plan, which its checkpoint knows, or
+# classify the photos of its data's val/ (Ascend, or DEVICE_TARGET). Further flags go to eval.py; OUTPUT=DIR names the
+# folder of masks and tables.
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 words="DEVICE_ID CKPT_PATH DATA_PATH EVAL_SPLIT_FILE_PATH [FLAGS…]"
 usage "$(basename "$0")" "$words" "$#" 2
 choose_model
 device_id=$1 ckpt=$2
-if is_planned; then
+if [ "$(kind)" != scans ]; then
   shift 2
 else
   usage "$(basename "$0")" "$words" "$#" 4

@@ -4,7 +4,7 @@
 # --num_servers --node_rank, and for msrun --master_addr (docs/en/distributed.md). Further flags go to train.py.
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
-usage train_distribute.sh "RANK_TABLE_FILE|msrun DEVICE_NUM DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" "$#" 4
+usage train_distribute.sh "RANK_TABLE_FILE|msrun DEVICE_NUM DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" "$#" 3
 choose_model
 [[ $2 =~ ^[1-9][0-9]*$ ]] || die "DEVICE_NUM must be a whole number above 0, got $2"
 [ "$1" = msrun ] || [ -f "$1" ] || die "$1: no such rank table; scripts/hccl.json is an example, msrun needs none"

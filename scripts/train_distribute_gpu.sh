@@ -4,7 +4,7 @@
 # train.py.
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
-usage train_distribute_gpu.sh "DEVICE_NUM VISIBLE_DEVICES DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" "$#" 4
+usage train_distribute_gpu.sh "DEVICE_NUM VISIBLE_DEVICES DATA_PATH TRAIN_SPLIT_FILE_PATH [FLAGS…]" "$#" 3
 choose_model
 [[ $1 =~ ^[1-9][0-9]*$ ]] || die "DEVICE_NUM must be a whole number above 0, got $1"
 [[ $2 =~ ^[0-9]+(,[0-9]+)*$ ]] || die "VISIBLE_DEVICES must be like 0,1,2,3, got $2"

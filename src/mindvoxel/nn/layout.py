@@ -44,6 +44,38 @@ def is_open() -> bool:
     return _open
 
 
+class _OfBlocks(nn.Cell):
+    """The part that the cells below share: whether what lies between them is blocked."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocked = is_open()
+
+    def choose_layout(self, blocked: bool) -> None:
+        """Blocked or plain, whatever it was built for."""
+        self.blocked = blocked
+
+
+class Enter(_OfBlocks):
+    """From a plain tensor (N, C, H, W) to one as the cells take that are built beside this: blocked, or as it is."""
+
+    def construct(self, x):
+        if not self.blocked:
+            return x
+        n, c = x.shape[:2]
+        return x.reshape(n, c // BLOCK, BLOCK, -1).transpose(0, 1, 3, 2).reshape(x.shape)
+
+
+class SpaceMean(_OfBlocks):
+    """The mean of each channel, (N, C, H, W) -> (N, C), of a tensor as the cells give that are built beside this."""
+
+    def construct(self, x):
+        if not self.blocked:
+            return x.mean((2, 3))
+        n, c = x.shape[:2]
+        return x.reshape(n, c // BLOCK, -1, BLOCK).mean(2).reshape(n, c)
+
+
 def lay_plain(network: nn.Cell) -> None:
     """Make every cell of `network` take and give plain tensors, for when some are to use MindSpore's kernels.
 

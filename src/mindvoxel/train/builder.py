@@ -50,11 +50,11 @@ class Parts:
     def describe(self) -> str:
         """One line for the log."""
         size = sum(p.size for p in self.network.trainable_params())
-        loader, train = self.trainer.loader, self.recipe.train
+        loader, train, epoch = self.trainer.loader, self.recipe.train, self.trainer.state.epoch
         return (
             f"{self.recipe.model}, {size:,} parameters, {len(loader.names)} {loader.unit}, {loader.num_batches} steps "
-            f"an epoch of batch {self.batch_size} on {loader.num_ranks} device(s), epochs {self.trainer.state.epoch} to "
-            f"{train.epochs}, {train.amp_level}"
+            f"an epoch of batch {self.batch_size} on {loader.num_ranks} device(s), epochs {epoch} to {train.epochs}, "
+            f"{train.amp_level}"
         )
 
 

@@ -28,8 +28,8 @@ class Validate:
 
 @dataclass(frozen=True)
 class Save:
-    """Write last.ckpt each `interval` epochs, after scoring whole volumes or photos and at the end; best.ckpt where the figure
-    `score` rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
+    """Write last.ckpt each `interval` epochs, after scoring whole volumes or photos and at the end; best.ckpt where the
+    figure `score` rises (None: never); epoch_N.ckpt each `keep_interval` epochs (0: never)."""
 
     folder: Path
     interval: int
@@ -46,11 +46,8 @@ class Save:
             if self.state.best is None or known > self.state.best:
                 self.state.best = known
                 self.write(self.folder / "best.ckpt")
-        if (
-            {"val_dice", "val_top1"} & figures.keys()
-            or figures["epoch"] % self.interval == 0
-            or figures["epoch"] == self.epochs
-        ):
+        scored = {"val_dice", "val_top1"} & figures.keys()
+        if scored or figures["epoch"] % self.interval == 0 or figures["epoch"] == self.epochs:
             self.write(self.folder / "last.ckpt")
         if self.keep_interval and figures["epoch"] % self.keep_interval == 0:
             self.write(self.folder / f"epoch_{figures['epoch']}.ckpt")

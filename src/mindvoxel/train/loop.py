@@ -120,9 +120,8 @@ class Trainer:
 
     def _failure(self, what: str, batch: Batch) -> str:
         mend = "lower --learning_rate" + (", or choose --amp_level O0" if self.may_skip else "")
-        names = ", ".join(batch.cases[:_NAMED]) + (
-            f" and {len(batch.cases) - _NAMED} more" * (len(batch.cases) > _NAMED)
-        )
+        names, more = ", ".join(batch.cases[:_NAMED]), len(batch.cases) - _NAMED
+        names += f" and {more} more" if more > 0 else ""
         return (
             f"{what} at step {self.state.step + 1} (epoch {self.state.epoch + 1}), in a batch of the cases "
             f"{names}; look at these images, {mend}; a checkpoint that was written is kept"

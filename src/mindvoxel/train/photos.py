@@ -121,8 +121,8 @@ class LabelledPhotos:
     num_workers: int
 
     def score(self, predict: Callable[[np.ndarray], np.ndarray], what: str, ranks: Ranks) -> list[dict]:
-        """Rows of metrics.photos of this rank's share; every photo is in one rank's. Raises WorkError where an answer is
-        not finite."""
+        """Rows of metrics.photos of this rank's share; every photo is in one rank's. Raises WorkError where an answer
+        is not finite."""
         mine, size = ranks.share(self.photos), self.batch_size
         groups = [mine[i : i + size] for i in range(0, len(mine), size)]
         rows, shown = [], progress(total=len(mine), what=what, unit="photo")
