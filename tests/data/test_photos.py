@@ -162,7 +162,7 @@ def test_a_photo_is_resized_then_its_middle_cut_out(shape, grown):
     middle = resized(photo, *grown)[top : top + 16, left : left + 16]
     expected = np.moveaxis((middle - form.mean) / form.sd, -1, 0)
     found = prepare_photo(photo, form)
-    assert (found.shape, found.dtype) == ((3, 16, 16), np.float32)
+    assert (found.shape, found.dtype, found.flags.c_contiguous) == ((3, 16, 16), np.float32, True)
     assert np.abs(found - expected).max() < 1e-4
 
 

@@ -24,17 +24,18 @@ def test_labels_are_the_places_of_sorted_folder_names(tmp_path):
     lay_out(tmp_path, "train/b/2.JPEG", "train/b/10.jpg", "train/a/x.PNG", "train/a/notes.txt", "train/a/.x.jpg")
     lay_out(tmp_path, "train/.cache/x.jpg", "train/readme.txt", "val/b/v.jpeg")
     (tmp_path / "train" / "a" / "folder.jpg").mkdir()
-    folder = tmp_path / "train"
+    a, b = tmp_path / "train" / "a", tmp_path / "train" / "b"
     photos, classes = list_photos(tmp_path, "train")
     assert classes == ("a", "b")
-    assert photos == [Photo(folder / "a/x.PNG", 0), Photo(folder / "b/10.jpg", 1), Photo(folder / "b/2.JPEG", 1)]
-    assert list_photos(tmp_path, "val") == ([Photo(tmp_path / "val/b/v.jpeg", 1)], ("a", "b"))
+    assert photos == [Photo(a, "x.PNG", 0), Photo(b, "10.jpg", 1), Photo(b, "2.JPEG", 1)]
+    assert photos[0].path == a / "x.PNG"
+    assert list_photos(tmp_path, "val") == ([Photo(tmp_path / "val" / "b", "v.jpeg", 1)], ("a", "b"))
 
 
 def test_a_checkpoint_s_classes_need_no_training_folder(tmp_path):
     lay_out(tmp_path, "val/b/v.jpg")
-    assert list_photos(tmp_path, "val", ("a", "b"))[0] == [Photo(tmp_path / "val/b/v.jpg", 1)]
-    assert list_photos(tmp_path, "val", ["b", "z"])[0] == [Photo(tmp_path / "val/b/v.jpg", 0)]
+    assert list_photos(tmp_path, "val", ("a", "b"))[0] == [Photo(tmp_path / "val" / "b", "v.jpg", 1)]
+    assert list_photos(tmp_path, "val", ["b", "z"])[0] == [Photo(tmp_path / "val" / "b", "v.jpg", 0)]
     assert f"{tmp_path / 'train'}: no such folder" in refused(tmp_path, "val")
 
 

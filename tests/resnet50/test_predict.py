@@ -49,8 +49,7 @@ def logits_of(trained, paths) -> np.ndarray:
     from mindvoxel.prediction.networks import network_of
 
     network, recipe, _ = network_of(trained / "last.ckpt", "resnet50")
-    data = recipe.data
-    form = PhotoForm(data.size, data.short_side, tuple(data.mean), tuple(data.sd))
+    form = PhotoForm(32, 36, tuple(recipe.data.mean), (58.0, 58.0, 58.0))
     photos = [ms.Tensor(prepare_photo(read_photo(path), form)[None]) for path in paths]
     return np.concatenate([network(photo).asnumpy() for photo in photos])
 

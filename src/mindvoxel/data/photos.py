@@ -43,11 +43,8 @@ def read_photo(path: str | Path) -> np.ndarray:
     decode to something in a JPEG, and nobody sees it; in a PNG they are an error.
     """
     path = Path(path)
-    require_utf8(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     reader = sitk.ImageFileReader()
-    reader.SetImageIO(_checked_type(path))
+    reader.SetImageIO(check_photo(path))
     reader.SetFileName(str(path))
     with itk_errors(path):
         pixels = sitk.GetArrayFromImage(reader.Execute())
@@ -56,11 +53,14 @@ def read_photo(path: str | Path) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., :3])
 
 
-def _checked_type(path: Path) -> str:
-    """SimpleITK's reader for the file; raises InputError where it must not be used.
+def check_photo(path: Path) -> str:
+    """SimpleITK's reader for the file, whose pixels are not decoded; raises InputError where it must not be used.
 
     SimpleITK 2.5 fills a cut JPEG with grey, and takes YCCK for CMYK, both without an error.
     """
+    require_utf8(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
     data = path.read_bytes()
     if data.startswith(_PNG_SIGNATURE):
         width, height, bits, colours = _png_head(path, data)
@@ -106,8 +106,9 @@ def prepare_photo(photo: np.ndarray, form: PhotoForm) -> np.ndarray:
 
 def normalize_photo(pixels: np.ndarray, form: PhotoForm) -> np.ndarray:
     """(H, W, 3) float32, 0 to 255 -> (3, H, W) float32: minus the mean, over the sd."""
+    planes = np.ascontiguousarray(np.moveaxis(pixels, -1, 0))  # what follows is much faster on these
     mean, sd = (np.array(values, np.float32)[:, None, None] for values in (form.mean, form.sd))
-    return (np.moveaxis(pixels, -1, 0) - mean) / sd
+    return (planes - mean) / sd
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,6 @@ def _sample(photo: np.ndarray, rows: _Line, columns: _Line) -> np.ndarray:
     above = photo[rows.low, left:right].astype(np.float32)
     below = photo[rows.high, left:right]
     above += (below - above) * rows.weight[:, None, None]
-    pixels = above[:, columns.low - left]
-    pixels += (above[:, columns.high - left] - pixels) * columns.weight[:, None]
+    pixels = np.take(above, columns.low - left, axis=1)  # takes half as long as indexing
+    pixels += (np.take(above, columns.high - left, axis=1) - pixels) * columns.weight[:, None]
     return pixels

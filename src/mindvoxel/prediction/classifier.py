@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mindvoxel.data.photos import PhotoForm
 from mindvoxel.errors import InputError, WorkError
 from mindvoxel.prediction.predictor import Options, load
 from mindvoxel.prediction.trained import Trained
@@ -27,12 +26,13 @@ class Classifier:
         if others:
             raise InputError(f"{path.parent.parent}: runs of {trained.model} predict alone; name one of them")
         from mindvoxel.train import device
+        from mindvoxel.train.photos import form_of
 
         device.prepare(options.target, options.device_id)
         self._path, self._batch_size = path, batch_size
         self._engine = load(path, trained, options, batch_size)
-        data, num = self._engine.recipe.data, self._engine.recipe.network.num_classes
-        self.form = PhotoForm(data.size, data.short_side, tuple(data.mean), tuple(data.sd))
+        num = self._engine.recipe.network.num_classes
+        self.form = form_of(self._engine.recipe)
         self.classes = tuple(self._engine.meta.get("classes", ()))
         if len(self.classes) != num:
             raise InputError(f"{path}: names {len(self.classes)} classes, and its network has {num}; train it anew")
