@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from mindvoxel.bundle import PHOTO_FILES, network_part, photo_part, write_deploy
-from mindvoxel.cli import export, predict
+from mindvoxel.cli import eval as evaluation
+from mindvoxel.cli import export, infer_310, predict
 from mindvoxel.data.photos import PhotoForm, prepare_photo, read_photo
 from mindvoxel.errors import InputError
 
@@ -69,7 +70,7 @@ def test_pixels_are_equal(program, tmp_path):
 
 @pytest.mark.parametrize("subsampling", [1, 2])
 def test_coarser_colours_of_a_jpeg_are_spread_otherwise(program, tmp_path, subsampling):
-    """Debian's ITK decodes by libjpeg-turbo, as Pillow does, SimpleITK by libjpeg 9: they differ where colours change."""
+    """Debian's ITK decodes by libjpeg-turbo, as Pillow does, SimpleITK by libjpeg 9: they differ where colours do."""
     path = as_file(tmp_path / "a.jpg", coded("RGB", "JPEG", subsampling=subsampling))
     apart = np.abs(pixels_of(program, tmp_path, path) - read_photo(path).astype(float))
     assert 0 < apart.max() <= 16
@@ -165,6 +166,39 @@ def test_classes_and_probabilities_are_those_of_predict_py(infer, run, tmp_path)
     assert (report["windows"]["calls"], report["stages"]["read_s"] > 0) == (12, True)
     heading = done.stdout.splitlines()[1]
     assert heading.split()[0] == "photo" and "preprocess s" in heading
+
+
+def test_a_folder_of_classes_is_scored_as_eval_py_scores_it(infer, run, harness, tmp_path, capfd):
+    for label, name in enumerate(sorted(CLASSES)):
+        for number in range(3):
+            pixels = a_photo(label, (33, 41), np.random.default_rng([label, number]))
+            write_photo(tmp_path / "data" / "val" / name / f"{number}.png", pixels)
+    words = ["--model", "resnet50", "--ckpt_path", run / "last.ckpt", "--data_path", tmp_path / "data"]
+    words += ["--output_path", tmp_path / "theirs", "--device_target", "CPU"]
+    assert evaluation.main(list(map(str, words))) == 0
+    words = ["--infer", harness / "infer", "--mindir_path", infer.bundle / "model.mindir", "--split_file_path", "none"]
+    words += ["--data_path", tmp_path / "data", "--output_path", tmp_path / "ours", "--device", "cpu", "--threads", 2]
+    capfd.readouterr()
+    assert infer_310.main(list(map(str, words))) == 0
+    assert "all classes" in capfd.readouterr().out
+    ours, theirs = (metrics_of(tmp_path / name) for name in ("ours", "theirs"))
+    assert len(ours) == 18
+    for one, other in zip(ours, theirs, strict=True):
+        assert int(one["rank"]) == min(int(other["rank"]), 6)
+        assert {key: one[key] for key in ("photo", "class", "predicted")} == {
+            key: other[key] for key in ("photo", "class", "predicted")
+        }
+    summaries = [json.loads((tmp_path / name / "summary.json").read_text()) for name in ("ours", "theirs")]
+    assert [summaries[0][key] for key in ("top1", "top5")] == [summaries[1][key] for key in ("top1", "top5")]
+    assert (summaries[0]["loss"], 0 < summaries[0]["top5"] < 1) == (None, True)
+    words[words.index("none")] = "val.csv"
+    assert infer_310.main(list(map(str, words))) == 2
+    assert "all photos of val/ are scored; give none in its place" in capfd.readouterr().err
+
+
+def metrics_of(folder: Path) -> list[dict]:
+    with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def test_self_test(infer):

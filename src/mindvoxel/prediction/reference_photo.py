@@ -1,15 +1,13 @@
 """The reference case of a network that classifies: a photo, and the classes that it likely shows."""
 
-import errno
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 from mindvoxel import bundle
 from mindvoxel.data.made_photo import SEED, made_photo
-from mindvoxel.data.photos import PhotoForm, RandomCropFlip, normalize_photo, prepare_photo, read_photo
+from mindvoxel.data.photos import PhotoForm, RandomCropFlip, normalize_photo, prepare_photo, read_photo, write_png
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
@@ -17,7 +15,6 @@ from mindvoxel.prediction.classifier import Classifier, predictions_csv, probabi
 from mindvoxel.prediction.predictor import Options
 from mindvoxel.prediction.source import Source
 from mindvoxel.train.agreement import MOST_APART, Pairs
-from mindvoxel.volume import reserve
 
 NUM_PHOTOS = 16  # that a file is compared on: the reference, and random parts and mirrors of it
 _AREA = (0.25, 1.0)  # of these parts
@@ -27,15 +24,15 @@ def write_reference(source: Source, folder: Path, images: Sequence[str | Path]) 
     """The photo, or without any a made one, and its likeliest classes, as files of the bundle `folder`; that photo and
     parts of it as the network takes them, and its answers in float32."""
     photo, classifier = _reference_photo(source, images), _classifier(source)
-    _write_png(folder / bundle.PHOTO, photo)
+    write_png(folder / bundle.PHOTO, photo)
     pairs = _answers(classifier, read_photo(folder / bundle.PHOTO))
     logits = pairs[0][1]
     write_text(folder / bundle.PREDICTIONS, predictions_csv([Path(bundle.PHOTO).name], logits, classifier.classes))
     second, first = np.sort(probabilities_of(logits)[0])[-2:]
     if first - second < 2 * MOST_APART:
         LOGGER.warning(
-            "the two likeliest classes of the reference photo have probabilities of %.3f and %.3f, so near that another "
-            "precision may take either; name another photo with --reference_case",
+            "the two likeliest classes of the reference photo have probabilities of %.3f and %.3f, so near that "
+            "another precision may take either; name another photo with --reference_case",
             first,
             second,
         )
@@ -61,18 +58,6 @@ def _reference_photo(source: Source, images: Sequence[str | Path]) -> np.ndarray
     if len(images) > 1:
         raise InputError(f"--reference_case names {len(images)} files, and {source.recipe.model} takes one photo")
     return read_photo(images[0]) if images else made_photo(source.recipe.data.short_side)
-
-
-def _write_png(path: Path, photo: np.ndarray) -> None:
-    """As decoded pixels, so that every program reads the same; raises OSError where it cannot be written."""
-    try:
-        reserve(path, photo.nbytes)
-        sitk.WriteImage(sitk.GetImageFromArray(photo, isVector=True), str(path), useCompression=True)
-        if np.array_equal(read_photo(path), photo):
-            return
-    except (RuntimeError, InputError) as error:
-        raise OSError(errno.EIO, "SimpleITK could not write the photo; is the disk full?", str(path)) from error
-    raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))
 
 
 def _answers(classifier: Classifier, photo: np.ndarray) -> Pairs:

@@ -7,7 +7,6 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 from mindspore import nn
-from scipy.special import softmax
 
 from mindvoxel.errors import WorkError
 from mindvoxel.train.openvino_cpu import compile_onnx, openvino_version
@@ -138,8 +137,13 @@ def _classes(expected: np.ndarray, found: np.ndarray) -> tuple[int, int, float]:
     second, first = np.sort(expected, 1)[:, -2:].T
     clear = first - second > _CLEAR * np.abs(expected).max(1)
     changed = clear & (expected.argmax(1) != found.argmax(1))
-    apart = np.abs(softmax(expected.astype(float), 1) - softmax(found.astype(float), 1)).max()
+    apart = np.abs(_probabilities(expected) - _probabilities(found)).max()
     return int(clear.sum()), int(changed.sum()), float(apart)
+
+
+def _probabilities(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits.astype(float) - logits.max(1, keepdims=True))
+    return raised / raised.sum(1, keepdims=True)
 
 
 def _counts(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
