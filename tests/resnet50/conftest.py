@@ -15,14 +15,18 @@ TINY = ["--recipe", "small", "--num_classes", 6, "--width", 8, "--depths", "1,1,
 TINY += ["--batch_size", 12, "--eval_batch_size", 7, "--warmup_epochs", 1, "--step_epochs", "3"]
 
 
-def command(entry: str, *words, **variables) -> subprocess.CompletedProcess:
-    """An entry point of resnet50/ as a user runs it."""
-    environment = dict(os.environ) | {"DEVICE_TARGET": "CPU"} | variables
-    words = ["python", ROOT / "resnet50" / f"{entry}.py", *words]
+def command_words(entry: str, *words) -> tuple[list[str], dict[str, str]]:
+    """An entry point of resnet50/ as a user calls it, and its environment."""
+    path = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
+    environment = dict(os.environ) | {"DEVICE_TARGET": "CPU", "PYTHONPATH": path}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    environment["PYTHONPATH"] = f"{ROOT / 'src'}{os.pathsep}{ROOT}"
-    words = list(map(str, words))
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return [sys.executable, str(ROOT / "resnet50" / f"{entry}.py"), *map(str, words)], environment
+
+
+def command(entry: str, *words) -> subprocess.CompletedProcess:
+    """An entry point of resnet50/, run."""
+    line, environment = command_words(entry, *words)
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -33,8 +37,8 @@ def photos(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def run(photos, tmp_path_factory) -> Path:
-    """Three epochs of four steps."""
+    """Four epochs of four steps."""
     folder = tmp_path_factory.mktemp("resnet50") / "run"
-    done = command("train", *TINY, "--data_path", photos, "--epochs", 3, "--output_path", folder)
+    done = command("train", *TINY, "--data_path", photos, "--epochs", 4, "--output_path", folder)
     assert done.returncode == 0, done.stderr
     return folder

@@ -14,7 +14,7 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photograph, FOLDER/NAME, and the index of its class: a seventh of the memory that a path of its own takes."""
+    """A photograph and the index of its class. ImageNet has 1.3 million: a path is put together when it is needed."""
 
     folder: Path
     name: str
