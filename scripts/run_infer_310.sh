@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Build the C++ program, segment the cases of a split with a bundle on an Ascend (DEVICE_TARGET=CPU: on this machine's
 # CPU), and score them as eval.sh does. MINDIR_PATH: a bundle's folder, or the model.mindir in it. DATA_PATH: the data
-# set, for V-Net with img/ and gt/, for models of a plan also the folder that preprocess wrote. Further flags go to the
-# program: --precision bf16, --fallback cpu. OUTPUT=DIR names the folder of masks and tables; BUILD_DIR: where it builds.
+# set, for V-Net with img/ and gt/, for models of a plan also the folder that preprocess wrote, for ResNet-50 the folder
+# of val/, whose photos are all classified: SPLIT_FILE_PATH is none then. Further flags go to the program: --precision
+# bf16, --fallback cpu. OUTPUT=DIR names the folder of masks and tables; BUILD_DIR: where it builds.
 # shellcheck source=scripts/common.sh
 . "$(dirname "$0")/common.sh"
 words="MINDIR_PATH DATA_PATH SPLIT_FILE_PATH DEVICE_ID [FLAGS…]"

@@ -43,7 +43,7 @@ def deploy(folder: Path, part: dict) -> Path:
     for name in FILES:
         (folder / name).write_bytes(b"made up")
     window = (len(part["channels"]), *part["sliding"]["window"])
-    network = network_part(window, len(part["classes"]), "f32")
+    network = network_part(window, (len(part["classes"]), *window[1:]), "f32")
     write_deploy(folder, {"model": "made up", "default_spacing_mm": None, "network": network} | part)
     return folder
 

@@ -100,8 +100,23 @@ def test_what_it_says_of_v_net():
     assert part["postprocessing"]["keep_largest"] == []
 
 
+def test_what_it_says_of_a_classifier():
+    recipe = config.load_recipe("resnet50")
+    assert bundle.photo_part(recipe.data, ["n02", "n01"]) == {
+        "channels": ["red", "green", "blue"],
+        "classes": [{"value": 0, "name": "n02"}, {"value": 1, "name": "n01"}],
+        "preprocessing": {
+            "way": "photo",
+            "short_side": 256,
+            "size": 224,
+            "mean": [123.68, 116.78, 103.94],
+            "sd": [1.0, 1.0, 1.0],
+        },
+    }
+
+
 def test_what_it_says_of_tensors():
-    part = bundle.network_part((2, 16, 20), 3, "f16")
+    part = bundle.network_part((2, 16, 20), (3, 16, 20), "f16")
     assert part == {
         "input": "image",
         "output": "logits",
@@ -110,7 +125,8 @@ def test_what_it_says_of_tensors():
         "layout": "NCHW",
         "precision": "f16",
     }
-    assert bundle.network_part((1, 4, 8, 8), 2, "f32")["layout"] == "NCDHW"
+    assert bundle.network_part((1, 4, 8, 8), (2, 4, 8, 8), "f32")["layout"] == "NCDHW"
+    assert bundle.network_part((3, 8, 8), (5,), "f32")["output_shape"] == [1, 5]
 
 
 @pytest.fixture
@@ -138,6 +154,20 @@ def test_read_again(made):
     assert files["model.onnx"] == {"bytes": 10, "sha256": sha256}
     (made / "notes.txt").write_text("what is not listed is nobody's business")
     bundle.read_bundle(made)
+
+
+def test_a_classifier_s_is_read_again(tmp_path):
+    """It has other reference files, no windows, and no surface distance."""
+    (tmp_path / "reference").mkdir()
+    for name in bundle.PHOTO_FILES:
+        (tmp_path / name).write_bytes(name.encode())
+    part = bundle.photo_part(config.load_recipe("resnet50").data, ["n02", "n01"])
+    bundle.write_deploy(tmp_path, {"model": "resnet50"} | part)
+    found = bundle.read_bundle(tmp_path)
+    assert (found.way, found.labels, found.channels) == ("photo", {"n02": 0, "n01": 1}, ("red", "green", "blue"))
+    assert (found.validated_with_tta, found.nsd_tolerance_mm) == (False, None)
+    (tmp_path / bundle.PREDICTIONS).unlink()
+    assert f"{tmp_path / bundle.PREDICTIONS}: no such file, which deploy.json lists" in refused(tmp_path)
 
 
 def refused(folder) -> str:

@@ -80,7 +80,7 @@ def made(folder: Path, model: str, part: dict) -> Path:
     for name in FILES:
         (folder / name).write_bytes(b"made up")
     window = (len(part["channels"]), *part["sliding"]["window"])
-    network = network_part(window, len(part["classes"]), "f32")
+    network = network_part(window, (len(part["classes"]), *window[1:]), "f32")
     words = {"model": model, "default_spacing_mm": None, "network": network, "nsd_tolerance_mm": 3.0}
     write_deploy(folder, words | part)
     return folder

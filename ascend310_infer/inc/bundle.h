@@ -25,11 +25,20 @@ struct Normalization {
   float low = 0, high = 0, mean = 0, sd = 1;  ///< of ct alone: the clip, then (x - mean) / sd
 };
 
-/// From a scan to what the network sees.
+/// From a photo to what a classifier sees: shorter side resized, square in the middle, (x - mean) / sd, x of 0 to 255
+/// (data/photos.py).
+struct PhotoForm {
+  std::size_t short_side = 0, size = 0;      ///< pixels; of the resized photo, and of the square
+  std::array<float, 3> mean{}, sd{1, 1, 1};  ///< red, green, blue
+};
+
+/// From a scan, or a photo, to what the network sees.
 struct Preprocessing {
   /// "planned": permute axes, crop, normalise, resample by a plan (data/preprocess.py);
-  /// "scan": V-Net's way (data/prepare.py).
+  /// "scan": V-Net's way (data/prepare.py);
+  /// "photo": a classifier's, by `photo` alone.
   std::string way;
+  PhotoForm photo;
   std::array<std::size_t, 3> axes{0, 1, 2};  ///< planned: network axis i is scan axis axes[i] of (z, y, x)
   std::vector<double> spacing_mm;            ///< network axes; 2 values: the first axis stays; none: all stay
   std::string crop;                          ///< planned: nonzero or positive
@@ -69,21 +78,28 @@ struct Bundle {
   std::filesystem::path folder;
   std::string model;
   std::vector<std::string> channels;
-  std::vector<std::int16_t> label_values;  ///< value of each class; the first is the background
+  std::vector<std::int16_t> label_values;  ///< value of each class; of a segmentation the first is the background
   std::vector<std::string> label_names;
   std::string input_name, output_name;        ///< of the network's tensors in model.onnx
   std::vector<std::int64_t> input_shape;      ///< (1, C, [D,] H, W)
-  std::vector<std::int64_t> output_shape;     ///< (1, K, [D,] H, W)
+  std::vector<std::int64_t> output_shape;     ///< (1, K, [D,] H, W); of a classifier (1, K)
   std::optional<Spacing> default_spacing_mm;  ///< of images that know none
   Preprocessing preprocessing;
-  Sliding sliding;
-  Postprocessing postprocessing;
+  Sliding sliding;                ///< not of a classifier
+  Postprocessing postprocessing;  ///< not of a classifier
 
+  /// Whether it tells the class of a photo; else it segments scans.
+  bool classifies() const { return preprocessing.way == "photo"; }
   std::size_t num_classes() const { return label_values.size(); }
   std::filesystem::path onnx() const { return folder / "model.onnx"; }
   std::filesystem::path mindir() const { return folder / "model.mindir"; }
-  std::filesystem::path reference_image() const { return folder / "reference" / "image.nii.gz"; }
-  std::filesystem::path reference_labels() const { return folder / "reference" / "labels.nii.gz"; }
+  std::filesystem::path reference_image() const {
+    return folder / "reference" / (classifies() ? "image.png" : "image.nii.gz");
+  }
+  /// What the exported checkpoint found in it: labels, or the likeliest classes.
+  std::filesystem::path reference_answer() const {
+    return folder / "reference" / (classifies() ? "predictions.csv" : "labels.nii.gz");
+  }
 };
 
 /// Read deploy.json and compare the size and SHA-256 of every file that it lists.

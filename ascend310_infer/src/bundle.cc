@@ -50,15 +50,14 @@ void check_file(const Bundle& bundle, const std::string& name, const Fields& exp
 }
 
 void check_files(const Bundle& bundle, const Fields& files) {
-  for (const fs::path& needed : {bundle.mindir(), bundle.onnx(), bundle.reference_image(), bundle.reference_labels()}) {
+  for (const fs::path& needed : {bundle.mindir(), bundle.onnx(), bundle.reference_image(), bundle.reference_answer()}) {
     const std::string name = needed.lexically_relative(bundle.folder).generic_string();
     if (!files.has(name)) throw InputError(files.place(name) + " is missing; export the bundle again");
   }
   for (const std::string& name : files.names()) check_file(bundle, name, files.object(name));
 }
 
-Preprocessing read_planned(const Fields& fields) {
-  Preprocessing way;
+void read_planned(const Fields& fields, Preprocessing& way) {
   way.axes = fields.get<std::array<std::size_t, 3>>("axes");
   way.crop = fields.get<std::string>("crop");
   way.order = fields.get<std::string>("order");
@@ -76,22 +75,34 @@ Preprocessing read_planned(const Fields& fields) {
   way.rounding = fields.get<std::string>("rounding");
   way.anisotropy = fields.get<std::string>("anisotropy");
   way.logits_interpolation = fields.get<std::string>("logits_interpolation");
-  return way;
+}
+
+PhotoForm read_photo_form(const Fields& fields) {
+  PhotoForm form;
+  form.short_side = fields.get<std::size_t>("short_side");
+  form.size = fields.get<std::size_t>("size");
+  form.mean = fields.get<std::array<float, 3>>("mean");
+  form.sd = fields.get<std::array<float, 3>>("sd");
+  return form;
 }
 
 Preprocessing read_preprocessing(const Fields& fields) {
-  const auto name = fields.get<std::string>("way");
   Preprocessing way;
-  if (name == "planned") {
-    way = read_planned(fields);
-  } else if (name == "scan") {
+  way.way = fields.get<std::string>("way");
+  if (way.way == "photo") {
+    way.photo = read_photo_form(fields);
+    return way;
+  }
+  if (way.way == "planned") {
+    read_planned(fields, way);
+  } else if (way.way == "scan") {
     way.min_shape = fields.get<Shape>("min_shape");
     way.centre_crop = fields.get<bool>("centre_crop");
     way.restore_order = fields.get<std::string>("restore_order");
   } else {
-    throw InputError(fields.place("way") + " must be planned or scan, got " + name + "; take the newest program");
+    throw InputError(fields.place("way") + " must be planned, scan or photo, got " + way.way +
+                     "; take the newest program");
   }
-  way.way = name;
   way.image_interpolation = fields.get<std::string>("image_interpolation");
   if (fields.has("spacing_mm")) way.spacing_mm = fields.get<std::vector<double>>("spacing_mm");
   return way;
@@ -134,6 +145,7 @@ Bundle read_fields(const fs::path& folder, const Fields& root) {
   read_network(root.object("network"), bundle);
   if (root.has("default_spacing_mm")) bundle.default_spacing_mm = root.get<Spacing>("default_spacing_mm");
   bundle.preprocessing = read_preprocessing(root.object("preprocessing"));
+  if (bundle.classifies()) return bundle;
   bundle.sliding = read_sliding(root.object("sliding"));
   const Fields after = root.object("postprocessing");
   bundle.postprocessing.keep_largest = after.get<std::vector<std::vector<std::int16_t>>>("keep_largest");

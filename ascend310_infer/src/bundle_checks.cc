@@ -12,6 +12,7 @@ namespace {
 
 // A tensor of more floats is no network's that a 310 or a CPU could hold.
 constexpr std::int64_t kMostFloats = std::int64_t{1} << 33;
+constexpr std::size_t kMostPixels = 1 << 14;  // of a resized photo's shorter side
 
 /// Says of one file what is wrong with it.
 class Check {
@@ -36,8 +37,15 @@ bool distinct(const std::vector<T>& values) {
   return std::set<T>(values.begin(), values.end()).size() == values.size();
 }
 
-void check_shapes(const Bundle& bundle, const Check& check) {
-  const auto &input = bundle.input_shape, &output = bundle.output_shape;
+void check_tensors(const Bundle& bundle, const Check& check, const std::vector<std::int64_t>& input,
+                   const std::vector<std::int64_t>& output) {
+  check.that(bundle.input_shape == input, "network.input_shape is " + in_brackets(bundle.input_shape) +
+                                              ", and by channels and size " + in_brackets(input) + " is needed");
+  check.that(bundle.output_shape == output, "network.output_shape is " + in_brackets(bundle.output_shape) +
+                                                ", and by classes and size " + in_brackets(output) + " is needed");
+}
+
+void check_window(const Bundle& bundle, const Check& check) {
   const auto& window = bundle.sliding.window;
   check.that(window.size() == 2 || window.size() == 3, "sliding.window must have 2 or 3 axes");
   std::vector<std::int64_t> wanted_in{1, static_cast<std::int64_t>(bundle.channels.size())};
@@ -52,10 +60,27 @@ void check_shapes(const Bundle& bundle, const Check& check) {
     wanted_out.push_back(n);
   }
   check.that(!bundle.channels.empty(), "channels must name one at least");
-  check.that(input == wanted_in, "network.input_shape is " + in_brackets(input) + ", and by channels and window " +
-                                     in_brackets(wanted_in) + " is needed");
-  check.that(output == wanted_out, "network.output_shape is " + in_brackets(output) + ", and by classes and window " +
-                                       in_brackets(wanted_out) + " is needed");
+  check_tensors(bundle, check, wanted_in, wanted_out);
+}
+
+/// All of a classifier's.
+void check_photos(const Bundle& bundle, const Check& check) {
+  const PhotoForm& form = bundle.preprocessing.photo;
+  const std::vector<std::string> colours{"red", "green", "blue"};
+  check.that(bundle.channels == colours, "channels of the way photo must be " + in_brackets(colours));
+  check.that(form.size >= 1 && form.size <= form.short_side && form.short_side <= kMostPixels,
+             text("preprocessing.size is ", form.size, " and short_side ", form.short_side,
+                  ", and 1 <= size <= ", "short_side <= ", kMostPixels, " is needed"));
+  check.that(std::all_of(form.sd.begin(), form.sd.end(), [](float sd) { return sd > 0; }),
+             "preprocessing.sd must be above 0");
+  check.that(bundle.num_classes() >= 2, "classes must be two at least");
+  check.that(distinct(bundle.label_names), "classes must have different names");
+  for (std::size_t k = 0; k < bundle.num_classes(); ++k) {
+    check.that(bundle.label_values[k] == static_cast<std::int64_t>(k), "classes must have the values 0, 1, 2 in order");
+    check.that(bundle.label_names[k].find_first_of("\r\n") == std::string::npos, "a class's name must be one line");
+  }
+  const auto size = static_cast<std::int64_t>(form.size);
+  check_tensors(bundle, check, {1, 3, size, size}, {1, static_cast<std::int64_t>(bundle.num_classes())});
 }
 
 void check_classes(const Bundle& bundle, const Check& check) {
@@ -126,7 +151,8 @@ void check_sliding(const Bundle& bundle, const Check& check) {
 
 void check_bundle(const Bundle& bundle, const std::string& where) {
   const Check check(where);
-  check_shapes(bundle, check);
+  if (bundle.classifies()) return check_photos(bundle, check);
+  check_window(bundle, check);
   check_classes(bundle, check);
   check_preprocessing(bundle, check);
   check_sliding(bundle, check);

@@ -1,12 +1,11 @@
 #include "cases.h"
 
 #include <cstddef>
-#include <iostream>
-#include <new>
 #include <numeric>
 #include <optional>
 #include <utility>
 
+#include "each.h"
 #include "errors.h"
 #include "preprocess.h"
 #include "segment.h"
@@ -66,46 +65,11 @@ Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>
 
 void run_cases(const Bundle& bundle, const std::vector<Job>& jobs, Engine& engine, const Options& options,
                Report& report) {
-  bool engine_failed = false;
-  for (const Job& job : jobs) {
-    if (engine_failed) return;
-    stop_if_told();
-    CaseReport one;
-    one.name = job.scan.name;
-    try {
-      run_case(bundle, job, engine, options, one, report.call_s);
-    } catch (const Stopped&) {
-      throw;
-    } catch (const EngineError& error) {
-      one.fault = text(error.what(), "; no later case is begun");
-      engine_failed = true;
-    } catch (const InputError& error) {
-      one.fault = error.what();
-      one.bad_input = true;
-    } catch (const std::bad_alloc&) {
-      one.fault = "there is not enough memory for it; take a machine with more";
-    } catch (const std::exception& error) {
-      one.fault = error.what();
-    }
-    if (!one.fault.empty() && jobs.size() > 1) {
-      std::cerr << one.name << " failed: " << one_line(one.fault) << std::endl;
-    }
-    report.cases.push_back(std::move(one));
-  }
-}
-
-void throw_faults(const Report& report) {
-  std::vector<std::string> failed;
-  for (const CaseReport& one : report.cases) {
-    if (!one.fault.empty()) failed.push_back(one.name);
-  }
-  if (failed.empty()) return;
-  if (report.cases.size() == 1) {
-    if (report.cases[0].bad_input) throw InputError(report.cases[0].fault);
-    throw WorkError(failed[0] + ": " + report.cases[0].fault);
-  }
-  throw WorkError(text(failed.size(), " of ", report.cases.size(), " cases failed (", some_of(failed),
-                       "), the lines above say why; mend them and segment them again"));
+  std::vector<std::string> names;
+  names.reserve(jobs.size());
+  for (const Job& job : jobs) names.push_back(job.scan.name);
+  run_each(names, report,
+           [&](std::size_t i, CaseReport& one) { run_case(bundle, jobs[i], engine, options, one, report.call_s); });
 }
 
 }  // namespace mindvoxel

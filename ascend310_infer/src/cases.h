@@ -23,16 +23,12 @@ struct Job {
 /// Throws InputError, in one sentence, for what names or headers show to be wrong.
 std::vector<Job> find_jobs(const Bundle& bundle, const Options& options);
 
-/// Read, segment and write all; a fault of one case is noted in the report, and the others go on.  It ends with the
-/// case in which the engine itself fails, for no later one would do better.  Throws Stopped.
+/// Read, segment and write all, as run_each does.
 void run_cases(const Bundle& bundle, const std::vector<Job>& jobs, Engine& engine, const Options& options,
                Report& report);
 
 /// A case up to its labels, after postprocessing.  one: gets its times; call_s: that of each call of the network, too.
 Labels label_case(const Bundle& bundle, const std::vector<std::filesystem::path>& files, Engine& engine,
                   const Options& options, CaseReport& one, std::vector<double>& call_s);
-
-/// Throws what the faults of the report come to: InputError for a lone case with bad input, WorkError for others.
-void throw_faults(const Report& report);
 
 }  // namespace mindvoxel

@@ -39,6 +39,21 @@ std::string name_of(const std::filesystem::path& path) {
 
 bool is_picture(const std::filesystem::path& path) { return !suffix_among(kPictures, path).empty(); }
 
+bool is_utf8(const std::string& name) {
+  std::size_t follow = 0;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (follow > 0) {
+      if ((byte & 0xC0U) != 0x80U) return false;
+      --follow;
+    } else if (byte >= 0x80U) {
+      follow = (byte & 0xE0U) == 0xC0U ? 1 : (byte & 0xF0U) == 0xE0U ? 2 : (byte & 0xF8U) == 0xF0U ? 3 : 4;
+      if (follow == 4) return false;
+    }
+  }
+  return follow == 0;
+}
+
 void require_image(const std::filesystem::path& path) {
   if (is_picture(path)) {
     throw InputError(text(path.string(), ": a picture, which only predict.py reads; convert it to ",

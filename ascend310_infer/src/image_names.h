@@ -22,6 +22,9 @@ std::string name_of(const std::filesystem::path& path);
 /// A 2-D picture by its name (PNG, JPEG, TIFF, BMP), which Python reads and this program does not.
 bool is_picture(const std::filesystem::path& path);
 
+/// Whether the bytes of a name are UTF-8, as tables and reports need it.
+bool is_utf8(const std::string& name);
+
 /// Throws InputError unless the file has one of kImageSuffixes.
 void require_image(const std::filesystem::path& path);
 

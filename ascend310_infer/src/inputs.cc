@@ -128,21 +128,6 @@ std::vector<Case> grouped(const fs::path& folder, const std::vector<fs::path>& i
   return cases;
 }
 
-bool is_utf8(const std::string& name) {
-  std::size_t follow = 0;
-  for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (follow > 0) {
-      if ((byte & 0xC0U) != 0x80U) return false;
-      --follow;
-    } else if (byte >= 0x80U) {
-      follow = (byte & 0xE0U) == 0xC0U ? 1 : (byte & 0xF0U) == 0xE0U ? 2 : (byte & 0xF8U) == 0xF0U ? 3 : 4;
-      if (follow == 4) return false;
-    }
-  }
-  return follow == 0;
-}
-
 void check_names(const fs::path& input, const std::vector<Case>& cases) {
   std::set<std::string> seen;
   for (const Case& one : cases) {

@@ -1,18 +1,17 @@
-// infer: scans to masks by a deployment bundle, without Python.
+// infer: scans to masks, or photos to classes, by a deployment bundle, without Python.
 #include <iostream>
 #include <new>
 
 #include "bundle.h"
-#include "cases.h"
+#include "each.h"
 #include "engine.h"
 #include "errors.h"
 #include "files.h"
 #include "machine.h"
-#include "network_stage.h"
 #include "options.h"
 #include "report.h"
-#include "self_test.h"
 #include "stop.h"
+#include "task.h"
 #include "text.h"
 
 namespace mindvoxel {
@@ -33,12 +32,11 @@ std::unique_ptr<Engine> load_engine(const Bundle& bundle, const Options& options
 }
 
 /// Throws InputError where one of the files is there, unless it may be replaced.
-template <typename Jobs, typename PathOf>
-void refuse_existing(const Jobs& jobs, const Options& options, const PathOf& path_of) {
+void refuse_existing(const Task& task, const Options& options) {
   if (options.overwrite) return;
-  for (const auto& job : jobs) {
-    if (std::filesystem::exists(path_of(job))) {
-      throw InputError(path_of(job).string() + " is there already; name another --output, or say --overwrite");
+  for (const std::filesystem::path& path : task.outputs) {
+    if (std::filesystem::exists(path)) {
+      throw InputError(path.string() + " is there already; name another --output, or say --overwrite");
     }
   }
 }
@@ -62,15 +60,8 @@ void make_folders(const Options& options) {
 void run(const Options& options) {
   Clock clock, load_clock;
   const Bundle bundle = read_bundle(options.bundle);
-  std::vector<WindowFile> windows;
-  std::vector<Job> jobs;
-  if (options.network_stage) {
-    windows = find_windows(bundle, options.input, options.output);
-    refuse_existing(windows, options, [](const WindowFile& file) { return file.output; });
-  } else if (!options.self_test) {
-    jobs = find_jobs(bundle, options);
-    refuse_existing(jobs, options, [](const Job& job) { return job.mask; });
-  }
+  const Task task = task_of(bundle, options);
+  refuse_existing(task, options);
   make_folders(options);
   Report report;
   report.bundle = options.bundle.string();
@@ -80,16 +71,7 @@ void run(const Options& options) {
   const std::unique_ptr<Engine> engine = load_engine(bundle, options);
   report.load_s = load_clock.lap();
   report.engine = engine->describe();
-  if (options.network_stage) {
-    run_windows(bundle, windows, *engine, report);
-  } else if (options.self_test) {
-    self_test(bundle, *engine, options, report);
-  } else {
-    if (bundle.sliding.validated_with_tta && !options.tta) {
-      std::cout << "the bundle was validated with mirrored windows; --tta mirrors them\n";
-    }
-    run_cases(bundle, jobs, *engine, options, report);
-  }
+  task.run(*engine, report);
   finish(report, options, clock);
   throw_faults(report);
 }

@@ -46,10 +46,12 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
   Options options;
   options.threads = available_cores();
   std::string fallback, stage;
-  CLI::App app("Segment scans with a bundle that export.py --file_format BUNDLE made.", "infer");
+  CLI::App app("Segment scans, or classify photos, with a bundle that export.py --file_format BUNDLE made.", "infer");
   app.add_option("--bundle", options.bundle, "folder with deploy.json and model files")->required();
-  app.add_option("--input", options.input, "a scan, or a folder of scans: MetaImage, NIfTI or NRRD");
-  app.add_option("--output", options.output, "folder of masks, CASE with the type of its image; and report.json");
+  app.add_option("--input", options.input,
+                 "a scan or a folder of scans: MetaImage, NIfTI or NRRD; of a classifier JPEG or PNG");
+  app.add_option("--output", options.output,
+                 "folder of masks, CASE with the type of its image, or of predictions.csv; and report.json");
   app.add_option("--device", options.device, "cpu (OpenVINO) or ascend (MindSpore)")
       ->required()
       ->check(CLI::IsMember({"cpu", "ascend"}));
@@ -63,7 +65,7 @@ std::optional<Options> parse_options(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"cpu"}));
   app.add_option("--stage", stage, "network: windows as raw float32 .bin files in, logits out")
       ->check(CLI::IsMember({"network"}));
-  app.add_flag("--self_test", options.self_test, "segment the bundle's reference case and compare");
+  app.add_flag("--self_test", options.self_test, "compute the bundle's reference case and compare");
   app.add_option("--report", options.report, "the report, as JSON, here too");
   app.add_flag("--overwrite", options.overwrite, "files of --output that are there are made anew");
   std::vector<std::string> words;

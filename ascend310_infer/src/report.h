@@ -31,6 +31,7 @@ struct CaseReport {
 
 struct Report {
   std::string bundle, engine;
+  std::string unit = "case", call = "window";  ///< in words: what is worked on, and what the network takes at once
   bool tta = false;
   std::size_t threads = 1;
   double load_s = 0, total_s = 0, peak_memory_mb = 0;
@@ -62,7 +63,7 @@ class TimedEngine : public Engine {
   std::vector<double>& call_s_;
 };
 
-/// A line for each case, their sum, and what it took.
+/// A line for each case, of many only for the first and those that failed; their sum, and what it took.
 void print_table(const Report& report, std::ostream& out);
 
 /// Written beside its place first, then renamed.  Throws WorkError where it cannot be.

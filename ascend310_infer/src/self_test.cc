@@ -52,7 +52,7 @@ void self_test(const Bundle& bundle, Engine& engine, const Options& options, Rep
   one.name = "reference";
   const Labels found = label_case(bundle, {bundle.reference_image()}, engine, options, one, report.call_s);
   report.cases.push_back(std::move(one));
-  const Scan expected = read_scan({bundle.reference_labels()}, bundle.default_spacing_mm);
+  const Scan expected = read_scan({bundle.reference_answer()}, bundle.default_spacing_mm);
   const Agreement agreement = agreement_of(found, expected.image, bundle.label_values[0]);
   std::ostringstream line;
   line << std::fixed << std::setprecision(3) << 100 * agreement.share << " % of " << found.voxels.size()

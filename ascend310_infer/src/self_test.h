@@ -1,9 +1,11 @@
-// The bundle's reference case, whose labels Python computed, on this machine.
+// The bundle's reference case, whose answer Python computed, on this machine.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "bundle.h"
+#include "classify.h"
 #include "engine.h"
 #include "options.h"
 #include "report.h"
@@ -23,5 +25,12 @@ Agreement agreement_of(const Labels& found, const Image& expected, std::int16_t 
 /// Segment it and compare; prints a line.  Throws WorkError where fewer than 99.9 % of the voxels are equal, the Dice
 /// of the foreground is below 0.99, or the geometry is another.
 void self_test(const Bundle& bundle, Engine& engine, const Options& options, Report& report);
+
+/// The largest difference of a probability, of the classes in `expected`; found: of all classes.
+double most_apart(const std::vector<Prediction>& found, const std::vector<Prediction>& expected);
+
+/// Classify it and compare; prints a line.  Throws WorkError where the likeliest class is another, or a probability
+/// that the bundle names is off by more than 0.05.
+void self_test_photo(const Bundle& bundle, Engine& engine, const Options& options, Report& report);
 
 }  // namespace mindvoxel

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "each.h"
 #include "errors.h"
 #include "self_test.h"
 #include "temporary.h"

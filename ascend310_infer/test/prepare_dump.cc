@@ -3,7 +3,8 @@
 // prepare_dump read OUT FILE...             OUT.bin: the scan, raw float32 (C, D, H, W); OUT.json: its grid
 // prepare_dump prepare OUT FILE... BUNDLE   the preprocessed image, and its grid
 // prepare_dump restore OUT FILE... BUNDLE   V-Net's preprocessed image, back on the grid of the scan
-// prepare_dump labels OUT FILE              OUT: the file's values as labels
+// prepare_dump photo OUT PHOTO [BUNDLE]     OUT.bin: the photo (H, W, 3), or with a bundle (3, size, size); OUT.json:
+// H, W prepare_dump labels OUT FILE              OUT: the file's values as labels
 #include <chrono>
 #include <fstream>
 #include <iostream>
@@ -11,6 +12,7 @@
 
 #include "bundle.h"
 #include "errors.h"
+#include "photo.h"
 #include "preprocess.h"
 #include "volume.h"
 
@@ -57,12 +59,20 @@ void prepare(const std::string& folder, const std::string& out, const std::vecto
   write(out, mindvoxel::restore_scan(voxels, prepared.grid, bundle.preprocessing.restore_order, kThreads), grid);
 }
 
+void dump_photo(const std::string& out, const std::vector<std::filesystem::path>& arguments) {
+  const mindvoxel::Photo photo = mindvoxel::read_photo(arguments.front());
+  const nlohmann::json shape{{"shape", {photo.height, photo.width, 3}}};
+  if (arguments.size() == 1) return write(out, {photo.pixels.begin(), photo.pixels.end()}, shape);
+  write(out, mindvoxel::prepare_photo(photo, mindvoxel::read_bundle(arguments[1]).preprocessing.photo), shape);
+}
+
 void dump(const std::string& mode, const std::string& out, std::vector<std::filesystem::path> arguments) {
   if (mode == "prepare" || mode == "restore") {
     const std::string folder = arguments.back();
     arguments.pop_back();
     return prepare(folder, out, arguments, mode == "restore");
   }
+  if (mode == "photo") return dump_photo(out, arguments);
   const mindvoxel::Scan scan = mindvoxel::read_scan(arguments, std::nullopt);
   if (mode == "read") return write(out, scan.image.voxels, geometry_of(scan));
   mindvoxel::Labels labels{{}, scan.image.shape, scan.geometry, true};

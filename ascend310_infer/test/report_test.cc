@@ -64,6 +64,18 @@ TEST(Report, ATableOfOneLineACase) {
       << found[5];
 }
 
+TEST(Report, OfManyCasesTheFirstAndThoseThatFailed) {
+  Report report = two_cases();
+  report.unit = report.call = "photo";
+  report.cases.insert(report.cases.begin(), 60, report.cases[0]);
+  std::ostringstream out;
+  print_table(report, out);
+  const std::string said = out.str();
+  EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 2 + 50 + 1 + 2);  // of the 62 the last has failed
+  EXPECT_NE(said.find("\nphoto "), std::string::npos);
+  EXPECT_NE(said.find(" photos a second"), std::string::npos);
+}
+
 TEST(Report, WithoutACallThereIsNoDivisionByZero) {
   std::ostringstream out;
   print_table(Report{}, out);

@@ -1,4 +1,4 @@
-"""A deployment bundle: one folder with the network's files, deploy.json, and a reference case with its labels.
+"""A deployment bundle: one folder with the network's files, deploy.json, and a reference case with its answer.
 
 deploy.json says all that happens before and after the network, so that a program without Python can do it; it lists
 every other file with its size and SHA-256. docs/en/deploy.md has its keys.
@@ -19,6 +19,8 @@ VERSION = 1
 DEPLOY, MINDIR, ONNX = "deploy.json", "model.mindir", "model.onnx"
 IMAGE, LABELS = "reference/image.nii.gz", "reference/labels.nii.gz"
 FILES = (MINDIR, ONNX, IMAGE, LABELS)
+PHOTO, PREDICTIONS = "reference/image.png", "reference/predictions.csv"
+PHOTO_FILES = (MINDIR, ONNX, PHOTO, PREDICTIONS)
 _REMEDY = "copy the bundle again, whole, or export it anew"
 Groups = Sequence[Sequence[int]]
 
@@ -27,9 +29,10 @@ Groups = Sequence[Sequence[int]]
 class Bundle:
     """A bundle whose files are as they were written.
 
-    labels: name -> value of each class in the masks, the background first.  way: of its preprocessing, planned or scan.
-    validated_with_tta, nsd_tolerance_mm: how the run that trained it scored its validation, with mirrored windows or
-    not, and to which surface distance.  deploy: all of deploy.json.
+    labels: name -> value of each class, in masks the background first.  way: of its preprocessing, planned or scan, or
+    photo of a classifier.  validated_with_tta, nsd_tolerance_mm: how the run that trained it scored its validation,
+    with mirrored windows or not, and to which surface distance; of a classifier False and None.  deploy: all of
+    deploy.json.
     """
 
     folder: Path
@@ -38,7 +41,7 @@ class Bundle:
     labels: dict[str, int]
     way: str
     validated_with_tta: bool
-    nsd_tolerance_mm: float
+    nsd_tolerance_mm: float | None
     deploy: dict
 
     @property
@@ -105,6 +108,16 @@ def scan_part(data: dict, words: dict) -> dict:
     }
 
 
+def photo_part(data: dict, classes: Sequence[str]) -> dict:
+    """What deploy.json says of a classifier, by the section `data` of its recipe; classes: their names in order."""
+    preprocessing = {"way": "photo", "short_side": data["short_side"], "size": data["size"]}
+    return {
+        "channels": ["red", "green", "blue"],
+        "classes": [{"value": value, "name": name} for value, name in enumerate(classes)],
+        "preprocessing": preprocessing | {"mean": list(data["mean"]), "sd": list(data["sd"])},
+    }
+
+
 def _sliding(sliding: Sliding, tta_axes: Sequence[int], average: str, validated_with_tta: bool) -> dict:
     return {
         "window": list(sliding.window),
@@ -118,19 +131,25 @@ def _sliding(sliding: Sliding, tta_axes: Sequence[int], average: str, validated_
     }
 
 
-def network_part(window: tuple[int, ...], num_classes: int, precision: str) -> dict:
-    """What deploy.json says of the network's tensors, which are float32; window: (C, [D,] H, W), a batch is one.
+def network_part(window: tuple[int, ...], answer: tuple[int, ...], precision: str) -> dict:
+    """What deploy.json says of the network's tensors, which are float32, in batches of one.
 
-    precision: in which its convolutions are computed, f32 or f16.
+    window: (C, [D,] H, W).  answer: (K, [D,] H, W), or (K,) of a classifier.  precision: in which its convolutions are
+    computed, f32 or f16.
     """
     return {
         "input": "image",
         "output": "logits",
         "input_shape": [1, *window],
-        "output_shape": [1, num_classes, *window[1:]],
+        "output_shape": [1, *answer],
         "layout": "NCDHW" if len(window) == 4 else "NCHW",
         "precision": precision,
     }
+
+
+def files_of(way: str) -> tuple[str, ...]:
+    """The files of a bundle beside deploy.json, by the way of its preprocessing."""
+    return PHOTO_FILES if way == "photo" else FILES
 
 
 def sha256_of(path: str | Path) -> str:
@@ -144,7 +163,7 @@ def sha256_of(path: str | Path) -> str:
 
 def write_deploy(folder: Path, values: dict) -> None:
     """deploy.json of the files that lie in `folder` already; `values` is what it says beside version and files."""
-    files = {name: _entry(folder / name) for name in FILES}
+    files = {name: _entry(folder / name) for name in files_of(values["preprocessing"]["way"])}
     write_text(folder / DEPLOY, laid_out({"version": VERSION} | values | {"files": files}) + "\n")
 
 
@@ -166,25 +185,25 @@ def read_bundle(folder: str | Path) -> Bundle:
             f"{path}: version {deploy.get('version')}, and this program reads version {VERSION}; update mindvoxel, or "
             "export the bundle anew"
         )
+    preprocessing = _get(deploy, path, "preprocessing", dict)
+    way = _get(preprocessing, path, "way", str)
     files = _get(deploy, path, "files", dict)
-    for name in dict.fromkeys((*FILES, *files)):
+    for name in dict.fromkeys((*files_of(way), *files)):
         _check_file(folder, path, name, files.get(name))
+    tta, nsd_tolerance_mm = False, None
+    if way != "photo":
+        tta = _get(_get(deploy, path, "sliding", dict), path, "validated_with_tta", bool)
+        nsd_tolerance_mm = _get(deploy, path, "nsd_tolerance_mm", float)
+    model, channels = _get(deploy, path, "model", str), tuple(map(str, _get(deploy, path, "channels", list)))
+    return Bundle(folder, model, channels, _labels(deploy, path), way, tta, nsd_tolerance_mm, deploy)
+
+
+def _labels(deploy: dict, path: Path) -> dict[str, int]:
     classes = _get(deploy, path, "classes", list)
     labels = {entry["name"]: entry["value"] for entry in classes if _is_class(entry)}
     if len(set(labels.values())) < max(len(classes), 2):
         raise InputError(f"{path}: classes must be two or more, each with a value and a name of its own; {_REMEDY}")
-    channels = _get(deploy, path, "channels", list)
-    way, sliding = _get(deploy, path, "preprocessing", dict), _get(deploy, path, "sliding", dict)
-    return Bundle(
-        folder,
-        _get(deploy, path, "model", str),
-        tuple(map(str, channels)),
-        labels,
-        _get(way, path, "way", str),
-        _get(sliding, path, "validated_with_tta", bool),
-        _get(deploy, path, "nsd_tolerance_mm", float),
-        deploy,
-    )
+    return labels
 
 
 def _get(values: dict, path: Path, key: str, kind: type):

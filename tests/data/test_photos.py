@@ -3,12 +3,13 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from mindvoxel.data.photos import PhotoForm, RandomCropFlip, prepare_photo, read_photo
+from mindvoxel.data.photos import PhotoForm, RandomCropFlip, prepare_photo, read_photo, write_png
 from mindvoxel.errors import InputError
 
 from ..photos import a_photo, write_photo
@@ -218,6 +219,15 @@ def test_one_generator_gives_one_crop_and_a_photo_that_no_crop_fits_stays_whole(
     assert crop.draw(np.random.default_rng(7), 40, 60) == crop.draw(np.random.default_rng(7), 40, 60)
     assert crop.draw(np.random.default_rng(7), 3, 4000)["box"] == (0, 0, 3, 4000)
     assert crop.draw(np.random.default_rng(7), 1, 1)["box"] == (0, 0, 1, 1)
+
+
+def test_a_png_reads_back_and_a_full_disk_is_told(tmp_path):
+    write_png(tmp_path / "a.png", PLAIN)
+    assert np.array_equal(read_photo(tmp_path / "a.png"), PLAIN)
+    with pytest.raises(OSError, match="is the disk full"):
+        write_png(Path("/dev/full"), PLAIN)
+    with pytest.raises(FileNotFoundError):
+        write_png(tmp_path / "absent" / "a.png", PLAIN)
 
 
 def test_photos_of_a_helper_are_what_they_say(tmp_path):

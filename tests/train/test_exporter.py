@@ -94,15 +94,45 @@ def test_agreement_by_hand():
 
 
 def test_bounds():
-    from mindvoxel.train.agreement import Agreement, require_agreement
+    from mindvoxel.train.agreement import VoxelAgreement, require_agreement
 
-    require_agreement(Agreement(1e-3, 0.5, "x"), "net", half=False)
-    require_agreement(Agreement(0.5, 0.99, "x"), "net", half=True)
+    require_agreement(VoxelAgreement(1e-3, "x", 0.5), "net", half=False)
+    require_agreement(VoxelAgreement(0.5, "x", 0.99), "net", half=True)
     with pytest.raises(WorkError, match="Dice of a class falls to 0.9800, 0.99 is needed; not kept, export in f32"):
-        require_agreement(Agreement(1e-6, 0.98, "x"), "net", half=True)
+        require_agreement(VoxelAgreement(1e-6, "x", 0.98), "net", half=True)
     for wrong in (2e-3, float("nan")):
         with pytest.raises(WorkError, match="differs from the network's"):
-            require_agreement(Agreement(wrong, 1.0, "x"), "net", half=False)
+            require_agreement(VoxelAgreement(wrong, "x", 1.0), "net", half=False)
+
+
+def test_agreement_of_photos_by_hand():
+    from mindvoxel.train.agreement import agreement
+
+    batch = np.zeros((3, 3, 2, 2), np.float32)
+    expected = np.array([[100, 0, 0], [0, 100, 99.5], [0, 0, 100]], np.float32)  # the second leads by too little
+    found = agreement((lambda _: expected[[0, 2, 0]], "by hand"), [(batch, expected)] * 2, "net.onnx")
+    assert (found.num_clear, found.num_changed) == (4, 2)
+    assert (found.largest_difference, found.probability_difference) == (1.0, 1.0)
+    found = agreement((lambda _: expected + [0, 0, 1], "by hand"), [(batch, expected)], "net.onnx")
+    assert (found.num_clear, found.num_changed) == (2, 0)
+    change = 1 / (1 + np.exp(0.5)) - 1 / (1 + np.exp(-0.5))
+    assert found.probability_difference == pytest.approx(-change, abs=1e-6)
+
+
+def test_bounds_of_photos():
+    from mindvoxel.train.agreement import ClassAgreement, require_agreement
+
+    require_agreement(ClassAgreement(0.5, "x", 100, 1, 0.05), "net", half=True)
+    for wrong, said in (
+        (ClassAgreement(0, "x", 99, 1, 0.0), "1 of 99 photos change their class, 1% may; not kept, export in f32"),
+        (ClassAgreement(0, "x", 16, 0, 0.051), "a probability changes by 0.0510, 0.05 is allowed; not kept"),
+        (ClassAgreement(0, "x", 16, 0, float("nan")), "a probability changes by nan"),
+        (ClassAgreement(0, "x", 0, 0, 0.0), "no photo has a class that leads by 1 % of the largest logit"),
+    ):
+        with pytest.raises(WorkError, match=said):
+            require_agreement(wrong, "net", half=True)
+    with pytest.raises(WorkError, match="differs from the network's"):
+        require_agreement(ClassAgreement(2e-3, "x", 16, 0, 0.0), "net", half=False)
 
 
 def test_the_exported_form_equals_the_trained_form(cpu):

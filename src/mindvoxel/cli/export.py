@@ -26,7 +26,7 @@ def parse(argv: Sequence[str], model: str | None) -> Namespace:
     text = "path of the file to write, without its suffix, or of the bundle's folder; NAME or NAME_bundle if not given"
     parser.add_argument("--file_name", help=text)
     parser.add_argument("--batch_size", type=int, default=1, help="windows a call; the file is fixed to it")
-    text = "of convolutions; f16 is kept only where the reference case's labels stay (Dice 0.99)"
+    text = "of convolutions; f16 is kept only where the reference case's labels stay (Dice 0.99), or photos their class"
     parser.add_argument("--precision", choices=PRECISIONS, default="f32", help=text)
     common.add_prune_flag(parser)
     checked = parser.add_mutually_exclusive_group()
@@ -34,7 +34,7 @@ def parse(argv: Sequence[str], model: str | None) -> Namespace:
     checked.add_argument("--verify", action="store_true", default=True, help=text)
     checked.add_argument("--no_verify", dest="verify", action="store_false", help="write the files unchecked")
     own = parser.add_argument_group("bundle")
-    text = "the scan that the files are compared on, an image or its channel files; a made one if not given"
+    text = "what the files are compared on: an image, its channel files, or a photo; a made one if not given"
     own.add_argument("--reference_case", nargs="+", default=[], metavar="IMAGE", help=text)
     text = "best.json of mindvoxel results: of which labels only the largest component is kept"
     own.add_argument("--postprocessing", metavar="FILE", help=text)
@@ -78,7 +78,8 @@ def export(argv: Sequence[str], model: str | None = None) -> None:
     args = parse(argv, model)
     devices.prepare(args.device_target, args.device_id)
     set_up()
-    from mindvoxel.prediction.bundling import load_source, write_bundle
+    from mindvoxel.prediction.bundling import write_bundle
+    from mindvoxel.prediction.source import load_source
 
     source = load_source(args.ckpt_file, args.model, args.prune, args.device_target, args.device_id)
     bundled = args.file_format == "BUNDLE"
@@ -104,6 +105,8 @@ def _groups(path: str, source) -> tuple[tuple[int, ...], ...]:
     """The largest components that a cross-validation chose to keep."""
     from mindvoxel.prediction.trained import read_best
 
+    if source.classifies:
+        raise InputError(f"--postprocessing: {source.recipe.model} tells the class of photos; leave it out")
     if source.plan is None:
         raise InputError(
             f"--postprocessing: {source.recipe.model} has that of its recipe, --largest_component of train.py and "

@@ -1,4 +1,5 @@
-"""Segment the cases of a split with the C++ program and score them as eval.py does: for scripts/run_infer_310.sh.
+"""Segment the cases of a split with the C++ program, or classify photos, and score them as eval.py does: for
+scripts/run_infer_310.sh.
 
 Other flags go to the program: --precision bf16, --threads 2, --fallback cpu. Masks that are there are made anew.
 """
@@ -14,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from mindvoxel.bundle import DEPLOY, MINDIR, Bundle, read_bundle
-from mindvoxel.cli import common
+from mindvoxel.cli import common, infer_photos
 from mindvoxel.data.dataset import Case, Dataset, read_label
 from mindvoxel.data.images import suffix_of
 from mindvoxel.data.splits import read_split
@@ -42,12 +43,21 @@ def infer(argv: Sequence[str]) -> None:
     parser = common.Parser("run_infer_310", __doc__)
     parser.add_argument("--infer", required=True, help="the program that ascend310_infer/build.sh made")
     parser.add_argument("--mindir_path", required=True, help="a bundle's folder, or its model.mindir")
-    parser.add_argument("--data_path", required=True, help="a data set, or a folder that mindvoxel preprocess wrote")
-    parser.add_argument("--split_file_path", required=True, help="CSV of cases, one name a line; none: all")
-    parser.add_argument("--output_path", required=True, help="folder of masks and tables")
+    parser.add_argument(
+        "--data_path",
+        required=True,
+        help="a data set, or a folder that mindvoxel preprocess wrote; of photos the folder of val/",
+    )
+    parser.add_argument(
+        "--split_file_path", required=True, help="CSV of cases, one name a line; none: all, as of photos"
+    )
+    parser.add_argument("--output_path", required=True, help="folder of masks or classes, and of tables")
     args, flags = parser.parse_known_args(argv)
     set_up()
     bundle = read_bundle(_folder_of(Path(args.mindir_path)))
+    if bundle.way == "photo":
+        infer_photos.infer(args, bundle, flags, _run)
+        return
     dataset, cases = _cases(args, bundle)
     labels = _labels(bundle, dataset)
     folder = common.new_folder(args.output_path)
@@ -126,12 +136,12 @@ def _segment(program: str, bundle: Bundle, cases: list[Case], folder: Path, flag
             _stage(case, Path(scans), len(bundle.channels))
         words = [program, "--bundle", bundle.folder, "--input", scans, "--output", folder, "--overwrite", *flags]
         words += ["--tta"] if bundle.validated_with_tta else []
-        status = _run(list(map(str, words)))
+        status = _run(words)
     if status:
         raise SystemExit(status if status > 0 else 128 - status)  # it has said why
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list) -> int:
     """The exit status of a program; where this process is told to end, the program is too, and has ended first."""
 
     def stop(*_):
@@ -139,7 +149,7 @@ def _run(words: list[str]) -> int:
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        process = subprocess.Popen(words)
+        process = subprocess.Popen(list(map(str, words)))
         try:
             return process.wait()
         except BaseException:

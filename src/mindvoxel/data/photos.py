@@ -5,6 +5,7 @@ colour. Training: a random part of the photo, resized, mirrored by half. Every r
 lie at half numbers, and nothing is smoothed before a photo is made smaller.
 """
 
+import errno
 from dataclasses import dataclass
 from math import ceil, floor, sqrt
 from pathlib import Path
@@ -15,7 +16,7 @@ import SimpleITK as sitk
 from mindvoxel.data.pictures import read_jpeg_head
 from mindvoxel.errors import InputError
 from mindvoxel.headers import require_utf8
-from mindvoxel.volume import itk_errors
+from mindvoxel.volume import itk_errors, reserve
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 MOST_PIXELS = 2**28  # of a photo: a small file may claim 65,535 along both sides
@@ -81,6 +82,18 @@ def check_photo(path: Path) -> str:
     if not 0 < width * height <= MOST_PIXELS:
         raise InputError(f"{path}: {width}×{height} pixels; 1 to {MOST_PIXELS:,} are taken, make it smaller")
     return "PNGImageIO" if data.startswith(_PNG_SIGNATURE) else "JPEGImageIO"
+
+
+def write_png(path: Path, photo: np.ndarray) -> None:
+    """(H, W, 3) uint8 as a PNG, which every program decodes alike; raises OSError where it cannot be written."""
+    try:
+        reserve(path, photo.nbytes)
+        sitk.WriteImage(sitk.GetImageFromArray(photo, isVector=True), str(path), useCompression=True)
+        if np.array_equal(read_photo(path), photo):
+            return
+    except (RuntimeError, InputError) as error:
+        raise OSError(errno.EIO, "SimpleITK could not write the photo; is the disk full?", str(path)) from error
+    raise OSError(errno.EIO, "what was written does not read back; is the disk full?", str(path))
 
 
 def _png_head(path: Path, data: bytes) -> tuple[int, int, int, int]:

@@ -1,6 +1,7 @@
 """From photos to rows, from rows to shares: how often a classifier is right."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import numpy as np
 from mindvoxel.metrics.accuracy import ranks_of_truth
 from mindvoxel.metrics.report import write_rows, write_summary
 
-FIGURES = ("top1", "top5", "loss")
+_TITLES = {"top1": "top-1", "top5": "top-5", "loss": "loss"}
+FIGURES = tuple(_TITLES)
 
 
 def score_photos(logits: np.ndarray, labels: np.ndarray, names: Sequence[str], classes: Sequence[str]) -> list[dict]:
@@ -58,13 +60,15 @@ def write_photo_report(folder: Path, rows: Sequence[dict], summary: dict, meta: 
 
 
 def format_photos(summary: dict, most: int = 10) -> str:
-    """The summary as text: the classes that are right least often, `most` of them, and all photos together."""
+    """The summary as text: the classes that are right least often, `most` of them, and all photos together; without the
+    loss where it is not known."""
+    shown = [(figure, title) for figure, title in _TITLES.items() if not isnan(summary[figure])]
     known = {name: part for name, part in summary["classes"].items() if part["num_photos"]}
     worst = sorted(known, key=lambda name: known[name]["top1"])[:most]
     width = max(map(len, (*worst, "all classes"))) + 2
-    lines = ["".ljust(width) + "".join(title.rjust(10) for title in ("photos", "top-1", "top-5", "loss"))]
+    lines = ["".ljust(width) + "".join(title.rjust(10) for title in ("photos", *(title for _, title in shown)))]
     for name, part in (*((name, known[name]) for name in worst), ("all classes", summary)):
-        figures = "".join(f"{part[figure]:10.4f}" for figure in FIGURES)
+        figures = "".join(f"{part[figure]:10.4f}" for figure, _ in shown)
         lines.append(name.ljust(width) + str(part["num_photos"]).rjust(10) + figures)
     if len(known) > most:
         lines.insert(1, f"the {most} of {len(known)} classes with the lowest top-1:")
