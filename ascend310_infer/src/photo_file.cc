@@ -9,6 +9,7 @@
 #include "errors.h"
 #include "image_names.h"
 #include "itk_io.h"
+#include "jpeg_colours.h"
 #include "photo.h"
 #include "text.h"
 
@@ -137,11 +138,25 @@ void to_rgb(const std::vector<std::uint8_t>& stored, std::size_t components, Pho
   }
 }
 
+/// As read_jpeg_colours; what it throws names the file.
+bool decoded(const fs::path& path, const std::string& content, Photo& photo) {
+  try {
+    return read_jpeg_colours(content, photo);
+  } catch (const InputError& error) {
+    throw InputError(text(path.string(), ": libjpeg cannot read it: ", error.what()));
+  }
+}
+
 }  // namespace
 
 Photo read_photo(const fs::path& path) {
   itk::Object::SetGlobalWarningDisplay(false);
-  const itk::ImageIOBase::Pointer io = checked_reader(path, content_of(path));
+  const std::string content = content_of(path);
+  const itk::ImageIOBase::Pointer io = checked_reader(path, content);
+  if (content.compare(0, kJpeg.size(), kJpeg) == 0) {
+    Photo photo;
+    if (decoded(path, content, photo)) return photo;
+  }
   const Silence silence;
   try {
     io->ReadImageInformation();
