@@ -1,4 +1,4 @@
-#include "jpeg_colours.h"
+#include "jpeg_file.h"
 
 #include <algorithm>
 #include <array>
@@ -38,25 +38,40 @@ struct Planes {
   std::array<unsigned int, kColours> side{kBlock, kBlock, kBlock};
 };
 
-/// One pass through a file, up to its header when it is made.
+/// One pass through a file.
 class Decoder {
  public:
-  explicit Decoder(const std::string& data) {
+  Decoder() {
     state_.err = jpeg_std_error(&fault_.base);
     fault_.base.error_exit = give_up;
     fault_.base.output_message = say_nothing;  // a warning: Python's reader passes over it, too
     jpeg_create_decompress(&state_);
-    guarded([&] {
-      auto* bytes = reinterpret_cast<unsigned char*>(const_cast<char*>(data.data()));
-      jpeg_mem_src(&state_, bytes, static_cast<unsigned long>(data.size()));
-      jpeg_read_header(&state_, TRUE);
-    });
   }
   ~Decoder() { jpeg_destroy_decompress(&state_); }
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
-  const jpeg_decompress_struct& head() const { return state_; }
+  /// The first step; data must outlive this.
+  const jpeg_decompress_struct& read_header(const std::string& data) {
+    guarded([&] {
+      auto* bytes = reinterpret_cast<unsigned char*>(const_cast<char*>(data.data()));
+      jpeg_mem_src(&state_, bytes, static_cast<unsigned long>(data.size()));
+      jpeg_read_header(&state_, TRUE);
+    });
+    return state_;
+  }
+
+  /// All pixels, (rows, width, 3) RGB, as libjpeg has them.
+  void decode(std::vector<JSAMPLE>& pixels) {
+    guarded([&] {
+      state_.out_color_space = JCS_RGB;
+      jpeg_start_decompress(&state_);
+      while (state_.output_scanline < state_.output_height) {
+        JSAMPROW row = pixels.data() + 3 * std::size_t{state_.output_scanline} * state_.image_width;
+        jpeg_read_scanlines(&state_, &row, 1);
+      }
+    });
+  }
 
   /// Write those components whose blocks have `side` pixels.
   void decode(unsigned int side, Planes& planes) {
@@ -140,21 +155,30 @@ unsigned int ratio_of(const jpeg_decompress_struct& head) {
 
 }  // namespace
 
-bool read_jpeg_colours(const std::string& data, Photo& photo) {
+Photo decode_jpeg(const std::string& data) {
+  Photo photo;
   Planes planes;
   {
-    Decoder decoder(data);
-    const unsigned int ratio = ratio_of(decoder.head());
-    if (ratio == 0) return false;
-    photo.height = decoder.head().image_height;
-    photo.width = decoder.head().image_width;
+    Decoder decoder;
+    const jpeg_decompress_struct& head = decoder.read_header(data);
+    photo.height = head.image_height;
+    photo.width = head.image_width;
+    photo.pixels.resize(3 * photo.height * photo.width);
+    const unsigned int ratio = ratio_of(head);
+    if (ratio == 0) {
+      decoder.decode(photo.pixels);
+      return photo;
+    }
     planes.side[1] = planes.side[2] = ratio * kBlock;
     decoder.decode(kBlock, planes);
   }
-  if (planes.side[1] != kBlock) Decoder(data).decode(planes.side[1], planes);
-  photo.pixels.resize(3 * photo.height * photo.width);
+  if (planes.side[1] != kBlock) {
+    Decoder decoder;
+    decoder.read_header(data);
+    decoder.decode(planes.side[1], planes);
+  }
   to_rgb(planes, photo);
-  return true;
+  return photo;
 }
 
 }  // namespace mindvoxel
