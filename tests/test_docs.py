@@ -16,8 +16,9 @@ from .seeded_runs import planned_run
 from .unet3d.conftest import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [(f"{folder}README.md", f"{folder}README_CN.md") for folder in ("", "vnet/", "unet3d/", "unetpp/")]
+PAGES = [(f"{folder}README.md", f"{folder}README_CN.md") for folder in ("", "vnet/", "unet3d/", "unetpp/", "resnet50/")]
 PAGES += [(f"docs/en/{page.name}", f"docs/zh/{page.name}") for page in sorted((ROOT / "docs" / "en").iterdir())]
+MODELS = ("vnet", "unet3d", "unetpp", "resnet50")
 # Appended to whatever trains, so that it takes seconds; nothing else of a command is changed.
 TINY = "--recipe small --width 2 --down_convs 1,1 --up_convs 1,1 --patch_size 8,16,16 --spacing_mm 6,4,4 --epochs 1"
 TINY += " --batch_size 1"
@@ -40,9 +41,9 @@ def workspace(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("checkout")
     for path in ROOT.iterdir():
-        if path.name not in {"vnet", "unet3d", "unetpp", "results", ".git"}:
+        if path.name not in {*MODELS, "results", ".git"}:
             (folder / path.name).symlink_to(path)
-    for model in ("vnet", "unet3d", "unetpp"):
+    for model in MODELS:
         (folder / model).mkdir()
         for path in (ROOT / model).iterdir():
             (folder / model / path.name).symlink_to(path)
@@ -252,7 +253,7 @@ def test_the_commands_and_python_of_a_page_in_their_order(name, data_set):
 def test_published_recipes_table_names_every_recipe():
     from mindvoxel.config import recipe_names
 
-    for model in ("vnet", "unet3d", "unetpp"):
+    for model in MODELS:
         for page in (f"{model}/README.md", f"{model}/README_CN.md"):
             table = text(page).split("`--recipe`")[1].split("\n\n")[0]
             assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(recipe_names(model))

@@ -11,7 +11,7 @@ from ..conftest import ROOT
 from ..photos import make_photos
 
 CLASSES = ("ant", "bee", "cow", "dog", "eel", "fox")  # more than five, so that top-5 says something
-TINY = ["--recipe", "small", "--num_classes", 6, "--width", 8, "--depths", "1,1,1", "--size", 32, "--short_side", 36]
+TINY = ["--recipe", "small", "--num_classes", 6, "--width", 8, "--depths", "1,1", "--size", 32, "--short_side", 36]
 TINY += ["--batch_size", 12, "--eval_batch_size", 7, "--warmup_epochs", 1, "--step_epochs", "3"]
 
 
@@ -36,7 +36,7 @@ def photos(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run(photos, tmp_path_factory) -> Path:
+def run_folder(photos, tmp_path_factory) -> Path:
     """Four epochs of four steps."""
     folder = tmp_path_factory.mktemp("resnet50") / "run"
     done = command("train", *TINY, "--data_path", photos, "--epochs", 4, "--output_path", folder)
