@@ -1,5 +1,6 @@
 """Photographs through the real command: one table, written whole, that the network's own logits explain."""
 
+import json
 import os
 import shutil
 
@@ -38,7 +39,7 @@ def folder(tmp_path_factory):
     return root
 
 
-def run(*words) -> int:
+def call(*words) -> int:
     return predict.main(["--device_target", "CPU", *map(str, words)])
 
 
@@ -56,7 +57,7 @@ def logits_of(trained, paths) -> np.ndarray:
 
 @pytest.mark.parametrize("words", [[], ["--engine", "openvino", "--batch_size", "2", "--model", "resnet50"]])
 def test_the_table_is_what_the_network_says(trained, folder, tmp_path, words):
-    assert run("--model_dir", trained, "--input", folder, "--output", tmp_path, *words) == 0
+    assert call("--model_dir", trained, "--input", folder, "--output", tmp_path, *words) == 0
     table = pd.read_csv(tmp_path / "predictions.csv")
     names = ["grey.png", "tiny.jpg", "x/1.JPEG", "y/1.JPEG", "y/z/tall.png"]
     assert list(table.columns) == ["photo", "rank", "class", "probability"]
@@ -73,10 +74,21 @@ def test_the_table_is_what_the_network_says(trained, folder, tmp_path, words):
     assert not list(tmp_path.glob(".partial*"))
 
 
+def test_a_trained_run_is_right_as_often_as_in_its_evaluation(run, photos, tmp_path):
+    words = ["--model_dir", run, "--checkpoint", "best", "--input", photos / "val", "--output", tmp_path]
+    assert call(*words) == 0
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    first = table[table["rank"] == 1]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert (first.photo.str.split("/").str[0] == first["class"]).mean() == max(line["val_top1"] for line in lines)
+    among = table[table.photo.str.split("/").str[0] == table["class"]]
+    assert len(among) / len(first) in [line["val_top5"] for line in lines]
+
+
 def test_a_photo_by_its_name_and_bf16(trained, folder, tmp_path):
     for precision in ("f32", "bf16"):
         words = ["--model_dir", trained, "--input", folder / "y" / "1.JPEG", "--precision", precision]
-        assert run(*words, "--output", tmp_path / precision) == 0
+        assert call(*words, "--output", tmp_path / precision) == 0
     exact, rounded = (pd.read_csv(tmp_path / p / "predictions.csv") for p in ("f32", "bf16"))
     assert exact.photo.tolist() == ["1.JPEG"] * 5
     assert 0 < np.abs(exact.probability - rounded.probability).max() < 0.03
@@ -88,14 +100,14 @@ def test_photos_that_cannot_be_read_are_named_and_the_others_done(trained, folde
     whole = (mixed / "1.JPEG").read_bytes()
     (mixed / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (mixed / os.fsdecode(b"\xff.jpg")).write_bytes(whole)
-    assert run("--model_dir", trained, "--input", mixed, "--output", tmp_path / "out") == 1
+    assert call("--model_dir", trained, "--input", mixed, "--output", tmp_path / "out") == 1
     said = capfd.readouterr()
     assert "2 of 3 photos failed (cut.jpg, \\udcff.jpg), the log above says why" in said.err
     assert f"{tmp_path / 'out' / 'predictions.csv'} holds the others" in said.err
     assert "cut.jpg: truncated after" in said.out and "its name is not UTF-8" in said.out
     assert set(pd.read_csv(tmp_path / "out" / "predictions.csv").photo) == {"1.JPEG"}
     (mixed / "1.JPEG").unlink()
-    assert run("--model_dir", trained, "--input", mixed, "--output", tmp_path / "none") == 1
+    assert call("--model_dir", trained, "--input", mixed, "--output", tmp_path / "none") == 1
     assert "nothing is written" in capfd.readouterr().err
     assert not list((tmp_path / "none").iterdir())
 
@@ -103,28 +115,28 @@ def test_photos_that_cannot_be_read_are_named_and_the_others_done(trained, folde
 def test_a_table_that_is_there_is_replaced_on_demand_alone(trained, folder, tmp_path, capfd):
     (tmp_path / "predictions.csv").write_text("mine")
     words = ["--model_dir", trained, "--input", folder / "tiny.jpg", "--output", tmp_path]
-    assert run(*words) == 2
+    assert call(*words) == 2
     assert "is there already; name another --output, or say --overwrite" in capfd.readouterr().err
     assert (tmp_path / "predictions.csv").read_text() == "mine"
-    assert run(*words, "--overwrite") == 0
+    assert call(*words, "--overwrite") == 0
     assert len(pd.read_csv(tmp_path / "predictions.csv")) == 5
 
 
 @pytest.mark.parametrize("words", [["--tta", "full"], ["--overlap", "0.5"], ["--prune", "1"], ["--folds", "0"]])
 def test_flags_of_scans_are_refused(trained, folder, tmp_path, capfd, words):
-    assert run("--model_dir", trained, "--input", folder, "--output", tmp_path / "out", *words) == 2
+    assert call("--model_dir", trained, "--input", folder, "--output", tmp_path / "out", *words) == 2
     assert f"unrecognized arguments: {' '.join(words)}; predict.py --help says more" in capfd.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_run_of_another_model_or_without_its_classes_is_refused(trained, folder, tmp_path, capfd):
     words = ["--model_dir", trained, "--input", folder, "--output", tmp_path]
-    assert run(*words, "--model", "vnet") == 2
+    assert call(*words, "--model", "vnet") == 2
     assert "runs of resnet50, not of vnet; use resnet50/predict.py" in capfd.readouterr().err
-    assert run(*words, "--batch_size", "0") == 2
+    assert call(*words, "--batch_size", "0") == 2
     assert "--batch_size must be 1 or more, got 0" in capfd.readouterr().err
     nameless = photos_run(tmp_path / "nameless", ("a", "b"), network__num_classes=3)
-    assert run("--model_dir", nameless, "--input", folder, "--output", tmp_path) == 2
+    assert call("--model_dir", nameless, "--input", folder, "--output", tmp_path) == 2
     assert "last.ckpt: names 2 classes, and its network has 3; train it anew" in capfd.readouterr().err
 
 
@@ -139,7 +151,7 @@ def test_a_network_that_gives_no_number_ends_the_command(trained, folder, tmp_pa
     broken.set_data(ms.Tensor(np.full(broken.shape, np.nan, np.float32)))
     shutil.copytree(trained, tmp_path / "run")
     checkpoint.save(tmp_path / "run" / "last.ckpt", network, meta)
-    assert run("--model_dir", tmp_path / "run", "--input", folder, "--output", tmp_path / "out") == 1
+    assert call("--model_dir", tmp_path / "run", "--input", folder, "--output", tmp_path / "out") == 1
     assert "its network gives values that are not finite" in capfd.readouterr().err
     assert not list((tmp_path / "out").iterdir())
 

@@ -44,7 +44,17 @@ def test_the_command_gives_the_mask_of_the_evaluation(vnet_run, tmp_path, capfd)
         centre_crop=data.centre_crop,
     )
     expected = segment(case, foreground_predictor(network), recipe).voxels
-    words = ["--device_target", "CPU", "--model_dir", str(vnet_run), "--input", str(image), "--output"]
+    words = [
+        "--model",
+        "vnet",
+        "--model_dir",
+        str(vnet_run),
+        "--input",
+        str(image),
+        "--device_target",
+        "CPU",
+        "--output",
+    ]
     assert predict.main([*words, str(tmp_path / "masks")]) == 0
     mask = read_volume(tmp_path / "masks" / "Case07.mha")
     assert (mask.spacing_mm, mask.origin_mm) == (scan.spacing_mm, scan.origin_mm)

@@ -1,6 +1,6 @@
 """Segment scans with the networks of a run, of its folds together, or of a whole cross-validation.
 
-Photographs are classified by the same command: mindvoxel.cli.predict_photos.
+Photographs are classified by the same command: predict.py --model resnet50 --help.
 """
 
 import resource
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None, model: str | None = None) -> int:
 
 
 def parse(argv: Sequence[str]) -> Namespace:
-    parser = common.Parser("predict.py", __doc__.partition("\n")[0])
+    parser = common.Parser("predict.py", __doc__)
     parser.add_argument("--model", help="of the runs, which say it themselves if not given")
     parser.add_argument("--model_dir", required=True, help="a run, OUT/CONFIGURATION with its folds, or OUT: the best")
     parser.add_argument(
