@@ -43,6 +43,8 @@ while read -r header package; do
   compgen -G "/usr/include/$header" >/dev/null || useful+=("$package")
 done <<'END'
 ITK-5*/itkImage.h libinsighttoolkit5-dev
+jpeglib.h libjpeg-dev
+png.h libpng-dev
 nlohmann/json.hpp nlohmann-json3-dev
 CLI/CLI.hpp libcli11-dev
 openssl/evp.h libssl-dev

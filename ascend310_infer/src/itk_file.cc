@@ -4,12 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <iostream>
 
 #include "errors.h"
 #include "headers.h"
 #include "image_file.h"
 #include "image_names.h"
-#include "itk_io.h"
 #include "text.h"
 
 namespace mindvoxel {
@@ -31,6 +32,52 @@ itk::ImageIOBase::Pointer io_for(const std::filesystem::path& path) {
   }
   io->SetFileName(path.string());
   return io;
+}
+
+/// While it lives, what MetaIO says on the standard streams is dropped: its reason comes as an exception, too.
+class Silence {
+ public:
+  Silence() : out_(std::cout.rdbuf(dropped_.rdbuf())), err_(std::cerr.rdbuf(dropped_.rdbuf())) {}
+  ~Silence() {
+    std::cout.rdbuf(out_);
+    std::cerr.rdbuf(err_);
+  }
+  Silence(const Silence&) = delete;
+  Silence& operator=(const Silence&) = delete;
+
+  /// The first line that was dropped.
+  std::string first_line() const { return dropped_.str().substr(0, dropped_.str().find('\n')); }
+
+ private:
+  std::ostringstream dropped_;
+  std::streambuf *out_, *err_;
+};
+
+/// ITK's own error in one line: what MetaIO said first, else what stands behind the last "ERROR:" or NRRD's last
+/// "[nrrd]", without the address of an object.
+std::string reason_of(const itk::ExceptionObject& error, const Silence& silence) {
+  if (!silence.first_line().empty()) return silence.first_line();
+  std::string reason = error.GetDescription();
+  for (const std::string mark : {"ERROR:", "[nrrd]"}) {
+    const auto last = reason.rfind(mark);
+    if (last != std::string::npos) reason.erase(0, last + mark.size());
+  }
+  std::string line;
+  std::istringstream words(reason);
+  for (std::string word; words >> word;) {
+    if (word.find("(0x") == std::string::npos) line += (line.empty() ? "" : " ") + word;
+  }
+  return line.empty() ? "it does not say why" : line;
+}
+
+void read_whole(itk::ImageIOBase& io, void* buffer) {
+  itk::ImageIORegion region(io.GetNumberOfDimensions());
+  for (unsigned int axis = 0; axis < io.GetNumberOfDimensions(); ++axis) {
+    region.SetIndex(axis, 0);
+    region.SetSize(axis, io.GetDimensions(axis));
+  }
+  io.SetIORegion(region);
+  io.Read(buffer);
 }
 
 /// Interleaved components to channels one behind the other.

@@ -1,15 +1,14 @@
-#include <itkJPEGImageIO.h>
-#include <itkPNGImageIO.h>
-
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 #include "errors.h"
 #include "image_names.h"
-#include "itk_io.h"
+#include "jpeg_file.h"
 #include "photo.h"
+#include "png_file.h"
 #include "text.h"
 
 namespace mindvoxel {
@@ -106,56 +105,31 @@ std::string content_of(const fs::path& path) {
   return content.str();
 }
 
-/// ITK's reader for the file, whose bytes are `data`.  Throws InputError where it must not be used: it fills a cut JPEG
-/// with grey.
-itk::ImageIOBase::Pointer checked_reader(const fs::path& path, const std::string& data) {
-  itk::ImageIOBase::Pointer io;
-  Head head;
-  if (data.compare(0, kPng.size(), kPng) == 0) {
-    head = png_head(path, data);
-    io = itk::PNGImageIO::New();
-  } else if (data.compare(0, kJpeg.size(), kJpeg) == 0) {
-    head = jpeg_head(path, data);
-    io = itk::JPEGImageIO::New();
-  } else {
+bool is_png(const std::string& data) { return data.compare(0, kPng.size(), kPng) == 0; }
+
+/// Throws InputError for what must not be decoded: a cut JPEG, of which libjpeg fills the rest with grey, and what
+/// would come out wrong or too large.
+void check(const fs::path& path, const std::string& data) {
+  if (!is_png(data) && data.compare(0, kJpeg.size(), kJpeg) != 0) {
     throw InputError(path.string() + ": neither JPEG nor PNG, by its first bytes; convert it");
   }
+  const Head head = is_png(data) ? png_head(path, data) : jpeg_head(path, data);
   if (head.bits != 8) throw InputError(text(path.string(), ": ", head.bits, " bits a value; save it with 8"));
   if (head.width == 0 || head.height == 0 || head.height > kMostPixels / head.width) {
     throw InputError(text(path.string(), ": ", head.width, "×", head.height, " pixels; 1 to ", kMostPixels,
                           " are taken, make it smaller"));
-  }
-  io->SetFileName(path.string());
-  return io;
-}
-
-/// The first three of `components` values a pixel, or the one three times.
-void to_rgb(const std::vector<std::uint8_t>& stored, std::size_t components, Photo& photo) {
-  photo.pixels.resize(3 * photo.height * photo.width);
-  for (std::size_t i = 0; i < photo.height * photo.width; ++i) {
-    for (std::size_t c = 0; c < 3; ++c) photo.pixels[3 * i + c] = stored[i * components + (components < 3 ? 0 : c)];
   }
 }
 
 }  // namespace
 
 Photo read_photo(const fs::path& path) {
-  itk::Object::SetGlobalWarningDisplay(false);
-  const itk::ImageIOBase::Pointer io = checked_reader(path, content_of(path));
-  const Silence silence;
+  const std::string data = content_of(path);
+  check(path, data);
   try {
-    io->ReadImageInformation();
-    Photo photo{{}, io->GetDimensions(1), io->GetDimensions(0)};
-    const std::size_t components = io->GetNumberOfComponents();
-    std::vector<std::uint8_t> stored(io->GetImageSizeInBytes());
-    if (stored.size() != photo.height * photo.width * components) {
-      throw InputError(path.string() + ": damaged, its pixels are not what its header says; copy it again");
-    }
-    read_whole(*io, stored.data());
-    to_rgb(stored, components, photo);
-    return photo;
-  } catch (const itk::ExceptionObject& error) {
-    throw InputError(text(path.string(), ": ITK cannot read it: ", reason_of(error, silence)));
+    return is_png(data) ? decode_png(data) : decode_jpeg(data);
+  } catch (const InputError& error) {
+    throw InputError(text(path.string(), ": it cannot be decoded (", error.what(), "); copy it again"));
   }
 }
 

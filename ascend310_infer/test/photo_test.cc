@@ -113,7 +113,8 @@ TEST(ReadPhoto, JpegMarkersAreFollowed) {
   EXPECT_EQ(refused(start + frame(1, 4) + end), "CMYK; convert it to RGB or grey");
   EXPECT_EQ(refused(start + frame(1, 2) + end), "2 values a pixel; convert it to RGB or grey");
   EXPECT_EQ(refused(start + frame(0, 3) + end), "1×0 pixels; 1 to 268435456 are taken, make it smaller");
-  EXPECT_NE(refused(start + frame(1, 3) + end).find("ITK cannot read it"), std::string::npos);
+  EXPECT_NE(refused(start + frame(1, 3) + end).find("it cannot be decoded ("), std::string::npos)
+      << refused(start + frame(1, 3) + end);
 }
 
 TEST(ReadPhoto, AFileThatIsNotThere) {

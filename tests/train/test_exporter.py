@@ -127,7 +127,7 @@ def test_bounds_of_photos():
         (ClassAgreement(0, "x", 99, 1, 0.0), "1 of 99 photos change their class, 1% may; not kept, export in f32"),
         (ClassAgreement(0, "x", 16, 0, 0.051), "a probability changes by 0.0510, 0.05 is allowed; not kept"),
         (ClassAgreement(0, "x", 16, 0, float("nan")), "a probability changes by nan"),
-        (ClassAgreement(0, "x", 0, 0, 0.0), "no photo has a class that leads by 1 % of the largest logit"),
+        (ClassAgreement(0, "x", 0, 0, 0.0), "no photo has a class that leads by 2 % of the largest logit"),
     ):
         with pytest.raises(WorkError, match=said):
             require_agreement(wrong, "net", half=True)

@@ -18,7 +18,7 @@ LEAST_DICE = 0.99  # of each class
 LEAST_SAME = 0.99  # share of the photos that keep their class
 MOST_APART = 0.05  # a probability
 _MANY_VOXELS = 100  # of a class with fewer, one voxel at its border moves Dice too much to tell anything
-_CLEAR = 0.01  # the lead of a photo's class, relative to the largest logit, above which rounding cannot take it
+_CLEAR = 0.02  # the lead of a photo's class, relative to the largest logit, above which rounding does not take it
 
 # batch (N, C, [D,] H, W) -> logits (N, K, [D,] H, W), of a classifier (N, K); float32
 Run = Callable[[np.ndarray], np.ndarray]
@@ -58,7 +58,7 @@ class VoxelAgreement(Agreement):
 
 @dataclass(frozen=True)
 class ClassAgreement(Agreement):
-    """num_clear: photos whose likeliest class leads by more than 1 % of the largest logit, so that rounding cannot
+    """num_clear: photos whose likeliest class leads by more than 2 % of the largest logit, so that rounding does not
     change it.  num_changed: those of them that have another one.  probability_difference: the largest of any photo."""
 
     num_clear: int
@@ -73,7 +73,7 @@ class ClassAgreement(Agreement):
 
     def shortfall(self) -> str:
         if not self.num_clear:
-            return "no photo has a class that leads by 1 % of the largest logit, so that nothing is compared"
+            return "no photo has a class that leads by 2 % of the largest logit, so that nothing is compared"
         if not 1 - self.num_changed / self.num_clear >= LEAST_SAME:
             return f"{self.num_changed} of {self.num_clear} photos change their class, {1 - LEAST_SAME:.0%} may"
         if not self.probability_difference <= MOST_APART:
