@@ -36,7 +36,7 @@ def photos(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def run_folder(photos, tmp_path_factory) -> Path:
+def run(photos, tmp_path_factory) -> Path:
     """Four epochs of four steps."""
     folder = tmp_path_factory.mktemp("resnet50") / "run"
     done = command("train", *TINY, "--data_path", photos, "--epochs", 4, "--output_path", folder)

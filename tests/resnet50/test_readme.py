@@ -7,7 +7,8 @@ import pytest
 
 from ..conftest import ROOT
 from ..photos import make_photos
-from ..test_docs import blocks, run, text
+from ..test_docs import blocks, text
+from ..test_docs import run as bash
 from .conftest import CLASSES, TINY
 
 PAGE = "resnet50/README.md"
@@ -36,7 +37,7 @@ def figures(folder) -> dict:
 
 @pytest.mark.slow
 def test_train_evaluate_predict_export(workspace):
-    said = run(blocks(PAGE, "bash")[0], workspace, SMALLER)
+    said = bash(blocks(PAGE, "bash")[0], workspace, SMALLER)
     results = workspace / "results"
     with (results / "resnet50" / "eval-best" / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -55,17 +56,17 @@ def test_train_evaluate_predict_export(workspace):
 
 
 @pytest.mark.slow
-def test_two_ranks_by_msrun_with_lars_at_o2_from_weights_of_other_classes(workspace, run_folder):
+def test_two_ranks_by_msrun_with_lars_at_o2_from_weights_of_other_classes(workspace, run):
     """The third and the last line of the launchers: the last layer is new, as there are fewer classes."""
     block = blocks(PAGE, "bash")[1]
     enter, _, msrun, mpirun, evaluate = block.splitlines()
     assert mpirun.startswith("bash scripts/train_distribute_gpu.sh 8 0,1,2,3,4,5,6,7 ../imagenet")
-    tiny = f"{SMALLER} --optimizer lars --learning_rate 1 --scheduler poly --init_from {run_folder}/best.ckpt"
+    tiny = f"{SMALLER} --optimizer lars --learning_rate 1 --scheduler poly --init_from {run}/best.ckpt"
     tiny += " --batch_size 3"
     (workspace / "results").mkdir(exist_ok=True)
-    (workspace / "results" / "standalone").symlink_to(run_folder)
+    (workspace / "results" / "standalone").symlink_to(run)
     msrun = "OUTPUT=../results/two " + msrun.replace(" msrun 8 ", " msrun 2 ")
-    said = run("\n".join([enter, msrun, evaluate]), workspace, tiny)
+    said = bash("\n".join([enter, msrun, evaluate]), workspace, tiny)
     assert "2 steps an epoch of batch 3 on 2 device(s), epochs 0 to 1, O2" in said
     assert "2 mismatched, 0 absent" in said
     last = figures(workspace / "results" / "two")
@@ -76,6 +77,6 @@ def test_two_ranks_by_msrun_with_lars_at_o2_from_weights_of_other_classes(worksp
 
 def test_the_stripes_are_what_the_python_makes(workspace):
     (workspace / "snippet.py").write_text(blocks(PAGE, "python")[0].replace("range(40)", "range(2)"))
-    run("python snippet.py", workspace)
+    bash("python snippet.py", workspace)
     assert len(list((workspace / "stripes").glob("*/*/*.jpg"))) == 2 * len(CLASSES) * 2
     assert "240 photos to validate, chance 0.167" in text(PAGE)

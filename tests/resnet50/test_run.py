@@ -22,30 +22,30 @@ def parameters(path) -> dict[str, np.ndarray]:
     return {name: value.asnumpy() for name, value in checkpoint.load(path)[1].items()}
 
 
-def test_a_run_learns_and_leaves_what_others_read(run_folder, cpu):
+def test_a_run_learns_and_leaves_what_others_read(run, cpu):
     from mindvoxel.train import checkpoint
 
-    assert {path.name for path in run_folder.iterdir()} == {
+    assert {path.name for path in run.iterdir()} == {
         "best.ckpt",
         "last.ckpt",
         "metrics.jsonl",
         "recipe.json",
         "train.log",
     }
-    lines = figures(run_folder)
+    lines = figures(run)
     assert [line["step"] for line in lines] == [4, 8, 12, 16]
     assert lines[-1]["loss"] < lines[0]["loss"]
     best = max(line["val_top1"] for line in lines)
     assert best > 0.6  # chance: 1/6
     assert all(line["val_top5"] >= line["val_top1"] and line["val_loss"] > 0 for line in lines)
-    meta, _ = checkpoint.load(run_folder / "best.ckpt")
+    meta, _ = checkpoint.load(run / "best.ckpt")
     assert meta["classes"] == list(CLASSES)
     assert meta["state"]["best"] == best
-    assert "validation top-1" in (run_folder / "train.log").read_text()
+    assert "validation top-1" in (run / "train.log").read_text()
 
 
 @pytest.mark.slow
-def test_told_to_end_within_an_epoch_and_resumed_equals_undisturbed(run_folder, photos, tmp_path, cpu):
+def test_told_to_end_within_an_epoch_and_resumed_equals_undisturbed(run, photos, tmp_path, cpu):
     words = command_words("train", *TINY, "--data_path", photos, "--epochs", 4, "--output_path", tmp_path / "run")
     with subprocess.Popen(words[0], env=words[1], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 120
@@ -58,8 +58,8 @@ def test_told_to_end_within_an_epoch_and_resumed_equals_undisturbed(run_folder, 
     assert 4 <= stopped["state"]["step"] < 16
     done = command("train", "--resume", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert figures(tmp_path / "run") == figures(run_folder)
-    ours, theirs = parameters(tmp_path / "run" / "last.ckpt"), parameters(run_folder / "last.ckpt")
+    assert figures(tmp_path / "run") == figures(run)
+    ours, theirs = parameters(tmp_path / "run" / "last.ckpt"), parameters(run / "last.ckpt")
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
@@ -84,10 +84,10 @@ def checkpoint_meta(path) -> str:
         ("eval", ["--ckpt_path", "RUN/best.ckpt", "--data_path", "PHOTOS/val"], "val/val: no such folder"),
     ],
 )
-def test_what_does_not_fit_is_refused_in_one_sentence(run_folder, photos, tmp_path, capfd, cpu, entry, words, fault):
+def test_what_does_not_fit_is_refused_in_one_sentence(run, photos, tmp_path, capfd, cpu, entry, words, fault):
     from importlib import import_module
 
-    words = [word.replace("PHOTOS", str(photos)).replace("RUN", str(run_folder)) for word in words]
+    words = [word.replace("PHOTOS", str(photos)).replace("RUN", str(run)) for word in words]
     if "--resume" not in words:
         words += ["--output_path", str(tmp_path / "out")]
     module = import_module(f"mindvoxel.cli.{entry}")

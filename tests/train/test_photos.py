@@ -1,7 +1,6 @@
 """Batches of photos: the same numbers whoever prepares them; all photos scored once; learning rates of the recipes."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -79,7 +78,7 @@ def test_the_crop_is_drawn_by_seed_epoch_and_photo(loader, photos):
 
 def test_names_are_short_and_tell_other_photos_apart(loader, photos):
     assert [name.rsplit(" ", 1)[0] for name in loader.names] == ["ant 3", "bee 3", "cow 3"]
-    renamed = [replace(photo, path=photo.path.with_name("other.png")) for photo in photos[0][:1]] + photos[0][1:]
+    renamed = [replace(photo, name="other.png") for photo in photos[0][:1]] + photos[0][1:]
     assert replace(loader, photos=renamed).names[0] != loader.names[0]
     assert replace(loader, photos=renamed).names[1:] == loader.names[1:]
 
@@ -134,7 +133,7 @@ def test_a_damaged_photo_is_named(loader, tmp_path):
     bad = tmp_path / "ant" / "bad.jpg"
     bad.parent.mkdir()
     bad.write_bytes(b"nothing")
-    broken = replace(loader, photos=[replace(photo, path=Path(bad)) for photo in loader.photos])
+    broken = replace(loader, photos=[replace(photo, folder=bad.parent, name=bad.name) for photo in loader.photos])
     with pytest.raises(InputError, match="ant/bad.jpg: neither JPEG nor PNG"):
         next(broken.epoch(0))
 

@@ -85,7 +85,7 @@ class PhotoLoader:
         the names of a million photos."""
         digests, counts = [hashlib.sha256() for _ in self.classes], [0] * len(self.classes)
         for photo in self.photos:
-            digests[photo.label].update(f"{photo.path.name}\n".encode())
+            digests[photo.label].update(f"{photo.name}\n".encode())
             counts[photo.label] += 1
         found = zip(self.classes, counts, digests, strict=True)
         return [f"{name} {count} {digest.hexdigest()[:16]}" for name, count, digest in found]
