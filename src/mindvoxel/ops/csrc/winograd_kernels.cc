@@ -10,6 +10,9 @@ namespace {
 
 using Vec = __m512;
 
+// How many positions ahead the source is asked for: its rows are too many streams for the processor to foresee.
+constexpr int kAhead = 2;
+
 // Toom-Cook matrices (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016).
 // F(4, 5) at the points 0, 1, -1, 2, -2, 1/2, -1/2, infinity.
 struct F45 {
@@ -61,6 +64,67 @@ struct F43 {
   };
 };
 
+// F(6, 3) at the points of F(4, 5).
+struct F63 {
+  static constexpr int kOutputs = 6, kTaps = 3, kPoints = 8;
+  static constexpr const float (&kInput)[8][8] = F45::kInput;
+  static constexpr float kWeights[8][3] = {
+      {-1, 0, 0},
+      {-2 / 9.F, -2 / 9.F, -2 / 9.F},
+      {-2 / 9.F, 2 / 9.F, -2 / 9.F},
+      {1 / 90.F, 1 / 45.F, 2 / 45.F},
+      {1 / 90.F, -1 / 45.F, 2 / 45.F},
+      {32 / 45.F, 16 / 45.F, 8 / 45.F},
+      {32 / 45.F, -16 / 45.F, 8 / 45.F},
+      {0, 0, 1},
+  };
+  static constexpr float kOutput[6][8] = {
+      {1, 1, 1, 1, 1, 1, 1, 0},
+      {0, 1, -1, 2, -2, .5F, -.5F, 0},
+      {0, 1, 1, 4, 4, .25F, .25F, 0},
+      {0, 1, -1, 8, -8, .125F, -.125F, 0},
+      {0, 1, 1, 16, 16, .0625F, .0625F, 0},
+      {0, 1, -1, 32, -32, .03125F, -.03125F, 1},
+  };
+};
+
+// F(6, 5) at 0, 1, -1, 2, -2, 1/2, -1/2, 3/4, -3/4, infinity.
+struct F65 {
+  static constexpr int kOutputs = 6, kTaps = 5, kPoints = 10;
+  static constexpr float kInput[10][10] = {
+      {9 / 32.F, 0, -253 / 128.F, 0, 525 / 128.F, 0, -93 / 32.F, 0, .5F, 0},
+      {0, -9 / 16.F, -9 / 16.F, 217 / 64.F, 217 / 64.F, -77 / 16.F, -77 / 16.F, 1, 1, 0},
+      {0, 9 / 16.F, -9 / 16.F, -217 / 64.F, 217 / 64.F, 77 / 16.F, -77 / 16.F, -1, 1, 0},
+      {0, -9 / 32.F, -9 / 64.F, 61 / 32.F, 61 / 64.F, -29 / 8.F, -29 / 16.F, 2, 1, 0},
+      {0, 9 / 32.F, -9 / 64.F, -61 / 32.F, 61 / 64.F, 29 / 8.F, -29 / 16.F, -2, 1, 0},
+      {0, -9 / 16.F, -9 / 8.F, 109 / 64.F, 109 / 32.F, -89 / 64.F, -89 / 32.F, .25F, .5F, 0},
+      {0, 9 / 16.F, -9 / 8.F, -109 / 64.F, 109 / 32.F, 89 / 64.F, -89 / 32.F, -.25F, .5F, 0},
+      {0, -.75F, -1, 63 / 16.F, 5.25F, -63 / 16.F, -5.25F, .75F, 1, 0},
+      {0, .75F, -1, -63 / 16.F, 5.25F, 63 / 16.F, -5.25F, -.75F, 1, 0},
+      {0, 9 / 32.F, 0, -253 / 128.F, 0, 525 / 128.F, 0, -93 / 32.F, 0, .5F},
+  };
+  static constexpr float kWeights[10][5] = {
+      {32 / 9.F, 0, 0, 0, 0},
+      {-32 / 63.F, -32 / 63.F, -32 / 63.F, -32 / 63.F, -32 / 63.F},
+      {-32 / 63.F, 32 / 63.F, -32 / 63.F, 32 / 63.F, -32 / 63.F},
+      {8 / 2475.F, 16 / 2475.F, 32 / 2475.F, 64 / 2475.F, 128 / 2475.F},
+      {8 / 2475.F, -16 / 2475.F, 32 / 2475.F, -64 / 2475.F, 128 / 2475.F},
+      {-1024 / 225.F, -512 / 225.F, -256 / 225.F, -128 / 225.F, -64 / 225.F},
+      {-1024 / 225.F, 512 / 225.F, -256 / 225.F, 128 / 225.F, -64 / 225.F},
+      {32768 / 17325.F, 8192 / 5775.F, 2048 / 1925.F, 1536 / 1925.F, 1152 / 1925.F},
+      {32768 / 17325.F, -8192 / 5775.F, 2048 / 1925.F, -1536 / 1925.F, 1152 / 1925.F},
+      {0, 0, 0, 0, 2},
+  };
+  static constexpr float kOutput[6][10] = {
+      {1, 1, 1, 1, 1, 1, 1, 1, 1, 0},
+      {0, 1, -1, 2, -2, .5F, -.5F, .75F, -.75F, 0},
+      {0, 1, 1, 4, 4, .25F, .25F, .5625F, .5625F, 0},
+      {0, 1, -1, 8, -8, .125F, -.125F, 27 / 64.F, -27 / 64.F, 0},
+      {0, 1, 1, 16, 16, .0625F, .0625F, 81 / 256.F, 81 / 256.F, 0},
+      {0, 1, -1, 32, -32, .03125F, -.03125F, 243 / 1024.F, -243 / 1024.F, 1},
+  };
+};
+
 // An axis that the kernel does not reach along.
 struct F11 {
   static constexpr int kOutputs = 1, kTaps = 1, kPoints = 1;
@@ -91,10 +155,10 @@ struct Transposed {
 
 template <class M>
 inline void Apply(const Vec *in, Vec *out) {
-#pragma GCC unroll 8
+#pragma GCC unroll 10
   for (int i = 0; i < M::kRows; i++) {
     Vec sum = _mm512_setzero_ps();
-#pragma GCC unroll 8
+#pragma GCC unroll 10
     for (int j = 0; j < M::kColumns; j++) {
       if (M::At(i, j) != 0) sum += M::At(i, j) * in[j];
     }
@@ -109,7 +173,11 @@ void ScatterWith(const float *const *rows, int64_t row_step, int64_t count, floa
     Vec half[D::kColumns][H::kRows];
     for (int d = 0; d < D::kColumns; d++) {
       Vec in[H::kColumns];
-      for (int h = 0; h < H::kColumns; h++) in[h] = _mm512_loadu_ps(rows[d * H::kColumns + h] + w * row_step);
+      for (int h = 0; h < H::kColumns; h++) {
+        const float *from = rows[d * H::kColumns + h] + w * row_step;
+        in[h] = _mm512_loadu_ps(from);
+        _mm_prefetch(from + kAhead * row_step, _MM_HINT_T0);
+      }
       Apply<H>(in, half[d]);
     }
     float *to = points + w * point_step;
@@ -124,7 +192,7 @@ void ScatterWith(const float *const *rows, int64_t row_step, int64_t count, floa
 
 template <class D, class H>
 void GatherWith(const float *points, int64_t point_stride, int64_t point_step, int64_t count, float *const *rows,
-                int64_t row_step, const float *bias) {
+                int64_t row_step, const float *bias, bool past_caches) {
   const Vec add = bias == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(bias);
   for (int64_t w = 0; w < count; w++) {
     const float *from = points + w * point_step;
@@ -140,10 +208,16 @@ void GatherWith(const float *points, int64_t point_stride, int64_t point_step, i
       Apply<H>(half[d], out);
       for (int h = 0; h < H::kRows; h++) {
         float *row = rows[d * H::kRows + h];
-        if (row != nullptr) _mm512_storeu_ps(row + w * row_step, out[h] + add);
+        if (row == nullptr) continue;
+        if (past_caches) {
+          _mm512_stream_ps(row + w * row_step, out[h] + add);
+        } else {
+          _mm512_storeu_ps(row + w * row_step, out[h] + add);
+        }
       }
     }
   }
+  if (past_caches) _mm_sfence();  // other threads read it
 }
 
 template <class D, class H>
@@ -250,10 +324,12 @@ void AccumulateAll(const float *a, int64_t a_strip, int64_t a_step, const float 
 
 }  // namespace
 
-const Variant *FindVariant(int64_t taps_depth, int64_t taps_height) {
-  static constexpr Variant kVariants[] = {MakeVariant<F45, F45>(), MakeVariant<F43, F43>(), MakeVariant<F11, F43>()};
+const Variant *FindVariant(int64_t taps_depth, int64_t taps_height, int outputs) {
+  static constexpr Variant kVariants[] = {MakeVariant<F45, F45>(), MakeVariant<F65, F65>(), MakeVariant<F43, F43>(),
+                                          MakeVariant<F63, F63>(), MakeVariant<F11, F43>(), MakeVariant<F11, F63>()};
   for (const Variant &variant : kVariants) {
-    if (variant.taps_depth == taps_depth && variant.taps_height == taps_height) return &variant;
+    if (variant.taps_depth != taps_depth || variant.taps_height != taps_height) continue;
+    if (variant.outputs_height == outputs) return &variant;
   }
   return nullptr;
 }
@@ -284,7 +360,7 @@ void Accumulate(const float *a, int64_t a_strip, int64_t a_step, const float *b,
 #else  // another processor: winograd.cc asks for a variant first, and nothing else is called
 
 namespace mindvoxel::winograd {
-const Variant *FindVariant(int64_t, int64_t) { return nullptr; }
+const Variant *FindVariant(int64_t, int64_t, int) { return nullptr; }
 void Multiply(const float *, int64_t, int64_t, const float *, int64_t, int64_t, float *) {}
 void Accumulate(const float *, int64_t, int64_t, const float *, int64_t, int64_t, int64_t, int64_t, float *) {}
 }  // namespace mindvoxel::winograd
