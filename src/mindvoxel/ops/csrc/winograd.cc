@@ -62,7 +62,11 @@ class WinogradForward : public Forward {
  public:
   // `flip`: the weights come as those of the convolution whose data gradient this is.
   WinogradForward(const Case &c, const Variant &variant, bool flip)
-      : strips_(c, variant), flip_(flip), src_(SrcDesc(c), BlockedDesc(c.src, Type::f32)), dst_(DstPort(c)) {
+      : strips_(c, variant),
+        flip_(flip),
+        keeps_weights_(c.keeps_weights),
+        src_(SrcDesc(c), BlockedDesc(c.src, Type::f32)),
+        dst_(DstPort(c)) {
     Dims dims = c.weights;
     if (flip) std::swap(dims[0], dims[1]);
     weights_ = Input(PlainDesc(dims, Type::f32), TapsFirstDesc(dims, !flip));
@@ -76,21 +80,32 @@ class WinogradForward : public Forward {
   // The same with a source that is blocked already.
   void RunBlocked(Source src, const float *weights, const float *bias, Pieces<float> dst) {
     Arena::Scope scope;
-    const float *taps_first = Floats(weights_.Bring(weights));
-    if (dst.second != nullptr) return Compute(src, taps_first, bias, dst);
+    const float *factors = Factors(weights);
+    if (dst.second != nullptr) return Compute(src, factors, bias, dst);
     const memory room = dst_.Room(dst.first);
-    Compute(src, taps_first, bias, Floats(room));
+    Compute(src, factors, bias, Floats(room));
     dst_.Deliver(room, dst.first);
   }
 
  private:
   static Output DstPort(const Case &c) { return {DstDesc(c), BlockedDesc(c.dst, Type::f32)}; }
 
-  void Compute(Source src, const float *weights, const float *bias, Pieces<float> dst) {
+  // The transformed weights.
+  const float *Factors(const float *weights) {
+    if (kept_) return Floats(kept_);
+    const Desc desc({strips_.points() * strips_.weights_stride()}, Type::f32, memory::format_tag::a);
+    const memory fresh = keeps_weights_ ? memory(desc, Engine()) : Arena::Get().Take(desc);
+    const float *taps_first = Floats(weights_.Bring(weights));
+#pragma omp parallel num_threads(NumThreads())
+    strips_.Weights(taps_first, flip_, Floats(fresh));
+    if (keeps_weights_) kept_ = fresh;
+    return Floats(fresh);
+  }
+
+  void Compute(Source src, const float *factors, const float *bias, Pieces<float> dst) {
     const Shape &s = strips_.shape();
     const int64_t points = strips_.points(), row = s.in[2] * kLanes;
     const int64_t source = points * strips_.source_stride(), result = points * strips_.result_stride();
-    float *factors = TakeFloats(points * strips_.weights_stride());
     float *zeros = TakeFloats(row);
     std::memset(zeros, 0, static_cast<std::size_t>(row) * sizeof(float));
     float *work = TakeFloats((source + result) * NumThreads());
@@ -98,7 +113,6 @@ class WinogradForward : public Forward {
     {
       float *mine = work + (source + result) * omp_get_thread_num();
       std::memset(mine, 0, static_cast<std::size_t>(source) * sizeof(float));
-      strips_.Weights(weights, flip_, factors);
 #pragma omp for schedule(dynamic)
       for (int64_t g = 0; g < strips_.groups(); g++) {
         strips_.Source(src, zeros, g, mine);
@@ -118,9 +132,10 @@ class WinogradForward : public Forward {
   }
 
   Strips strips_;
-  bool flip_;
+  bool flip_, keeps_weights_;
   Input src_, weights_;
   Output dst_;
+  memory kept_;
 };
 
 class WinogradWeights {
