@@ -76,4 +76,25 @@ fi
 ! grep -q '^OpenVINO_DIR:.*-NOTFOUND$' "$build/CMakeCache.txt" || # it may be the system's
   echo "build.sh: without OpenVINO, so without --device cpu; pip install openvino gives it"
 cmake --build "$build" -j "${JOBS:-$(nproc)}" || fail "the compiler failed, see above"
+
+# The library of this project's CPU operators, into $build: that of the checkout where it is newer than its sources, else
+# a new one. Without it OpenVINO's own convolutions compute.
+add_operators() {
+  local ops=$here/../src/mindvoxel/ops log=$build/operators.log file
+  [ -d "$ops/csrc" ] || { echo "src/mindvoxel/ops/csrc is not beside ascend310_infer"; return 1; }
+  if [ -f "$ops/libmindvoxel_conv.so" ] && [ -z "$(find "$ops/csrc" -newer "$ops/libmindvoxel_conv.so")" ]; then
+    for file in "$ops"/lib*.so; do  # with a private copy of oneDNN, where it has one
+      cp "$file" "$build/new.so" && mv "$build/new.so" "$build/${file##*/}" || return 1
+    done
+    return 0
+  fi
+  rm -f "$build/libmindvoxel_conv.so"
+  cmake -S "$ops/csrc" -B "$build/operators" -DOUTPUT_DIR="$build" >"$log" 2>&1 &&
+    cmake --build "$build/operators" -j "${JOBS:-$(nproc)}" >>"$log" 2>&1 && return 0
+  echo "$(grep -m 1 -i -e 'error:' -e 'not found' "$log" || echo "they do not compile"), see $log; as root: apt-get install libdnnl-dev"
+  return 1
+}
+if [ "$(uname -m)" = x86_64 ] && ! lacking=$(add_operators); then
+  echo "build.sh: without this project's CPU operators, so --device cpu is up to twice as slow: $lacking"
+fi
 echo "build.sh: $build/infer"
