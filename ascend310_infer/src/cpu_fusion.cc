@@ -98,10 +98,7 @@ std::optional<Convolve::Form> form_of(const std::shared_ptr<Kind>& conv) {
   form.strides.assign(conv->get_strides().begin(), conv->get_strides().end());
   form.pads_begin.assign(conv->get_pads_begin().begin(), conv->get_pads_begin().end());
   form.pads_end.assign(conv->get_pads_end().begin(), conv->get_pads_end().end());
-  const auto is_negative = [](std::int64_t pad) { return pad < 0; };  // OpenVINO allows it
-  const bool cuts = std::any_of(form.pads_begin.begin(), form.pads_begin.end(), is_negative) ||
-                    std::any_of(form.pads_end.begin(), form.pads_end.end(), is_negative);
-  return cuts ? std::nullopt : std::optional(form);
+  return form;
 }
 
 std::optional<Convolve::Form> form_of(const NodePtr& node) {

@@ -104,7 +104,9 @@ std::size_t lay_blocked(const ov::Model& model) {
     conv->form.blocked_in = blocked.has(conv->input_value(0));
     conv->form.blocked_out = blocked.has(conv->output(0));
     count += conv->form.blocked_out ? 1u : 0u;
-    join(conv);
+  }
+  for (const NodePtr& node : model.get_ordered_ops()) {  // last: `blocked` does not know what is made here
+    if (const auto conv = ov::as_type_ptr<Convolve>(node)) join(conv);
   }
   return count;
 }
