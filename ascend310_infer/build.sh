@@ -6,8 +6,9 @@
 # --tests: the unit tests, too (run them with: ctest --test-dir DIR).  --sanitize: with AddressSanitizer and
 # UndefinedBehaviorSanitizer, into build-sanitize.  OPENVINO_DIR: the folder of OpenVINOConfig.cmake, or an openvino
 # package; else that of the checkout's .venv, or of python3.  MS_LITE_HOME (MindSpore Lite) or MINDSPORE_HOME (the
-# mindspore folder of a wheel with a C++ API): the engine for Ascend is built, too.  JOBS: compilers at once.  CXX,
-# CXXFLAGS: the compiler, and more flags for it; the tests add -Werror.
+# mindspore folder of a wheel with a C++ API): the engine for Ascend is built, too.  On x86-64 the library of this
+# project's CPU operators comes beside infer, where src/mindvoxel/ops and oneDNN (libdnnl-dev) are there.  JOBS: compilers
+# at once.  CXX, CXXFLAGS: the compiler, and more flags for it; the tests add -Werror.
 set -euo pipefail
 here=$(cd -P "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
@@ -73,28 +74,29 @@ if ! cmake -S "$here" -B "$build" -DCMAKE_BUILD_TYPE=$type -DMINDVOXEL_TESTS=$te
   cat "$log" >&2
   fail "CMake failed, see above"
 fi
-! grep -q '^OpenVINO_DIR:.*-NOTFOUND$' "$build/CMakeCache.txt" || # it may be the system's
-  echo "build.sh: without OpenVINO, so without --device cpu; pip install openvino gives it"
+has_openvino() { ! grep -q '^OpenVINO_DIR:.*-NOTFOUND$' "$build/CMakeCache.txt"; } # it may be the system's
+has_openvino || echo "build.sh: without OpenVINO, so without --device cpu; pip install openvino gives it"
 cmake --build "$build" -j "${JOBS:-$(nproc)}" || fail "the compiler failed, see above"
 
 # The library of this project's CPU operators, into $build: that of the checkout where it is newer than its sources, else
-# a new one. Without it OpenVINO's own convolutions compute.
+# a new one. Where there is none, it prints what lacks.
 add_operators() {
   local ops=$here/../src/mindvoxel/ops log=$build/operators.log file
-  [ -d "$ops/csrc" ] || { echo "src/mindvoxel/ops/csrc is not beside ascend310_infer"; return 1; }
-  if [ -f "$ops/libmindvoxel_conv.so" ] && [ -z "$(find "$ops/csrc" -newer "$ops/libmindvoxel_conv.so")" ]; then
-    for file in "$ops"/lib*.so; do  # with a private copy of oneDNN, where it has one
-      cp "$file" "$build/new.so" && mv "$build/new.so" "$build/${file##*/}" || return 1
+  rm -f "$build/libmindvoxel_conv.so" # a running program keeps what it has opened
+  if ! [ -d "$ops/csrc" ]; then
+    echo "src/mindvoxel/ops/csrc is not beside ascend310_infer"
+  elif [ -f "$ops/libmindvoxel_conv.so" ] && [ -z "$(find "$ops/csrc" -newer "$ops/libmindvoxel_conv.so")" ]; then
+    for file in "$ops"/lib*.so; do # with its own copy of oneDNN where it has one
+      cp "$file" "$build/new.so" && mv "$build/new.so" "$build/${file##*/}"
     done
-    return 0
+  elif ! { cmake -S "$ops/csrc" -B "$build/operators" -DOUTPUT_DIR="$build" &&
+    cmake --build "$build/operators" -j "${JOBS:-$(nproc)}"; } >"$log" 2>&1; then
+    file=$(grep -v '^--' "$log" | grep -m 1 -i -e 'error: ' -e 'not f[oi][un]*nd' || true)
+    echo "${file#"${file%%[![:space:]]*}"} (see $log)"
   fi
-  rm -f "$build/libmindvoxel_conv.so"
-  cmake -S "$ops/csrc" -B "$build/operators" -DOUTPUT_DIR="$build" >"$log" 2>&1 &&
-    cmake --build "$build/operators" -j "${JOBS:-$(nproc)}" >>"$log" 2>&1 && return 0
-  echo "$(grep -m 1 -i -e 'error:' -e 'not found' "$log" || echo "they do not compile"), see $log; as root: apt-get install libdnnl-dev"
-  return 1
 }
-if [ "$(uname -m)" = x86_64 ] && ! lacking=$(add_operators); then
-  echo "build.sh: without this project's CPU operators, so --device cpu is up to twice as slow: $lacking"
+if [ "$(uname -m)" = x86_64 ] && has_openvino; then
+  lacking=$(add_operators)
+  [ -z "$lacking" ] || echo "build.sh: --device cpu is up to twice as slow without this project's operators: $lacking"
 fi
 echo "build.sh: $build/infer"
