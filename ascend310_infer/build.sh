@@ -81,19 +81,20 @@ cmake --build "$build" -j "${JOBS:-$(nproc)}" || fail "the compiler failed, see 
 # The library of this project's CPU operators, into $build: that of the checkout where it is newer than its sources, else
 # a new one. Where there is none, it prints what lacks.
 add_operators() {
-  local ops=$here/../src/mindvoxel/ops log=$build/operators.log file
-  rm -f "$build/libmindvoxel_conv.so" # a running program keeps what it has opened
+  local ops=$here/../src/mindvoxel/ops name=libmindvoxel_conv.so log=$build/operators.log file lacking=
   if ! [ -d "$ops/csrc" ]; then
-    echo "src/mindvoxel/ops/csrc is not beside ascend310_infer"
-  elif [ -f "$ops/libmindvoxel_conv.so" ] && [ -z "$(find "$ops/csrc" -newer "$ops/libmindvoxel_conv.so")" ]; then
-    for file in "$ops"/lib*.so; do # with its own copy of oneDNN where it has one
-      cp "$file" "$build/new.so" && mv "$build/new.so" "$build/${file##*/}"
+    lacking="src/mindvoxel/ops/csrc is not beside ascend310_infer"
+  elif [ -f "$ops/$name" ] && [ -z "$(find "$ops/csrc" -type f -newer "$ops/$name")" ]; then
+    for file in "$ops"/lib*.so; do # with its own copy of oneDNN where it has one; a running program keeps what it opened
+      { cp "$file" "$build/new.so" && mv "$build/new.so" "$build/${file##*/}"; } || lacking="$file cannot be copied"
     done
   elif ! { cmake -S "$ops/csrc" -B "$build/operators" -DOUTPUT_DIR="$build" &&
     cmake --build "$build/operators" -j "${JOBS:-$(nproc)}"; } >"$log" 2>&1; then
-    file=$(grep -v '^--' "$log" | grep -m 1 -i -e 'error: ' -e 'not f[oi][un]*nd' || true)
-    echo "${file#"${file%%[![:space:]]*}"} (see $log)"
+    lacking=$(grep -v '^--' "$log" | grep -m 1 -i -e 'error: ' -e 'not f[oi][un]*nd' || true)
+    lacking="${lacking#"${lacking%%[![:space:]]*}"} (see $log)"
   fi
+  [ -z "$lacking" ] || rm -f "$build/$name"
+  echo "$lacking"
 }
 if [ "$(uname -m)" = x86_64 ] && has_openvino; then
   lacking=$(add_operators)

@@ -104,12 +104,15 @@ inline std::vector<float> answer_of(const std::shared_ptr<ov::Model>& model, con
   return {output.data<float>(), output.data<float>() + output.get_size()};
 }
 
-/// The model of `last` after the operators are put in, which must answer as it did before.
+/// A model after the operators are put in, which must answer as it did before.
 struct Rewritten {
+  /// From `input` to `last`.
   Rewritten(const std::shared_ptr<ov::op::v0::Parameter>& input, const Value& last)
-      : model(std::make_shared<ov::Model>(ov::OutputVector{last}, ov::ParameterVector{input})->clone()) {
-    // a copy: what a test still holds would be one more taker of what is put in
-    const std::vector<float> numbers = random_numbers(ov::shape_size(input->get_shape()));
+      : Rewritten(std::make_shared<ov::Model>(ov::OutputVector{last}, ov::ParameterVector{input})) {}
+
+  explicit Rewritten(const std::shared_ptr<ov::Model>& original)
+      : model(original->clone()) {  // what a test still holds would be one more taker of what is put in
+    const std::vector<float> numbers = random_numbers(ov::shape_size(model->input().get_shape()));
     const std::vector<float> expected = answer_of(model, numbers);
     count = use_cpu_operators(model);
     try {
