@@ -3,11 +3,7 @@
 #include <stdexcept>
 #include <utility>
 
-// As MindSpore calls them: see src/mindvoxel/ops/csrc/entry.cc and norm_entry.cc.
-extern "C" {
-int ConvForward(int count, void** data, int* ranks, std::int64_t** shapes, const char** types, void*, void*);
-int NormForward(int count, void** data, int* ranks, std::int64_t** shapes, const char** types, void*, void*);
-}
+#include "cpu_library.h"
 
 namespace mindvoxel {
 namespace {
@@ -25,8 +21,7 @@ class Call {
     add(const_cast<void*>(std::as_const(tensor).data()), {shape.begin(), shape.end()});
   }
 
-  template <typename Function>
-  void run(Function function, const char* what) {
+  void run(CpuLibrary::Operator function) {
     std::vector<int> ranks;
     std::vector<std::int64_t*> sizes;
     for (std::vector<std::int64_t>& shape : shapes_) {
@@ -35,7 +30,7 @@ class Call {
     }
     const int count = static_cast<int>(data_.size());
     if (function(count, data_.data(), ranks.data(), sizes.data(), types_.data(), nullptr, nullptr) != 0) {
-      throw std::runtime_error(std::string("the operator ") + what + " failed, its reason stands above");
+      throw std::runtime_error(why_it_failed());
     }
   }
 
@@ -54,6 +49,18 @@ Convolve::Convolve(const ov::OutputVector& inputs, Form chosen, const ov::Shape&
 
 void Convolve::validate_and_infer_types() { set_output_type(0, ov::element::f32, shape_); }
 
+bool Convolve::visit_attributes(ov::AttributeVisitor& visitor) {
+  visitor.on_attribute("transposed", form.transposed);
+  visitor.on_attribute("strides", form.strides);
+  visitor.on_attribute("pads_begin", form.pads_begin);
+  visitor.on_attribute("pads_end", form.pads_end);
+  visitor.on_attribute("has_bias", form.has_bias);
+  visitor.on_attribute("blocked_in", form.blocked_in);
+  visitor.on_attribute("blocked_out", form.blocked_out);
+  visitor.on_attribute("joined", form.joined);
+  return true;
+}
+
 std::shared_ptr<ov::Node> Convolve::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   return std::make_shared<Convolve>(inputs, form, shape_);
 }
@@ -68,7 +75,7 @@ bool Convolve::evaluate(ov::TensorVector& outputs, const ov::TensorVector& input
   for (const ov::Tensor& input : inputs) call.add(input);
   call.add(numbers.data(), {static_cast<std::int64_t>(numbers.size())}, "int64");
   call.add(outputs[0]);
-  call.run(ConvForward, "Convolve");
+  call.run(cpu_library().convolve);
   return true;
 }
 
@@ -77,6 +84,18 @@ Normalize::Normalize(const ov::OutputVector& inputs, Form chosen) : Op(inputs), 
 }
 
 void Normalize::validate_and_infer_types() { set_output_type(0, ov::element::f32, get_input_partial_shape(0)); }
+
+bool Normalize::visit_attributes(ov::AttributeVisitor& visitor) {
+  auto act = static_cast<std::int64_t>(form.act), last = static_cast<std::int64_t>(form.last);
+  visitor.on_attribute("given", form.given);
+  visitor.on_attribute("act", act);
+  visitor.on_attribute("last", last);
+  visitor.on_attribute("epsilon", form.epsilon);
+  visitor.on_attribute("leak", form.leak);
+  visitor.on_attribute("has_residual", form.has_residual);
+  visitor.on_attribute("blocked", form.blocked);
+  return true;
+}
 
 std::shared_ptr<ov::Node> Normalize::clone_with_new_inputs(const ov::OutputVector& inputs) const {
   return std::make_shared<Normalize>(inputs, form);
@@ -102,7 +121,7 @@ bool Normalize::evaluate(ov::TensorVector& outputs, const ov::TensorVector& inpu
   for (std::vector<float>* unused : {&mean, &inverse_deviation}) {
     call.add(unused->data(), {static_cast<std::int64_t>(groups)});
   }
-  call.run(NormForward, "Normalize");
+  call.run(cpu_library().normalize);
   return true;
 }
 

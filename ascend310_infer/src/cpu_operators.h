@@ -1,13 +1,12 @@
-// This project's CPU operators (src/mindvoxel/ops/csrc) as operations of an OpenVINO model.
+// This project's CPU operators as operations of an OpenVINO model.
 //
-// Their tensors are float32. One whose channels are a multiple of 16 may be *blocked*: it has them in groups of 16,
+// Their tensors are float32.  One whose channels are a multiple of 16 may be *blocked*: it has them in groups of 16,
 // (N, C/16, space..., 16) in memory, under the shape (N, C, space...) that OpenVINO sees.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <openvino/op/op.hpp>
-#include <string>
 #include <vector>
 
 namespace mindvoxel {
@@ -15,7 +14,7 @@ namespace mindvoxel {
 /// A convolution, or a transposed one: x (N, C, space...), [further channels of x,] weights, [bias (C')] -> y.
 class Convolve : public ov::op::Op {
  public:
-  OPENVINO_OP("Convolve", "mindvoxel");
+  OPENVINO_OP("Convolve", "mindvoxel")
 
   struct Form {
     bool transposed = false;
@@ -29,8 +28,10 @@ class Convolve : public ov::op::Op {
   Convolve(const ov::OutputVector& inputs, Form form, const ov::Shape& shape);
 
   void validate_and_infer_types() override;
+  bool visit_attributes(ov::AttributeVisitor& visitor) override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
   bool has_evaluate() const override { return true; }
+  /// Throws std::runtime_error with the library's reason.
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
   Form form;
@@ -39,11 +40,12 @@ class Convolve : public ov::op::Op {
   ov::Shape shape_;
 };
 
-/// last(act(norm(x)) + residual): x, scale (C), shift (C), [mean (C), variance (C)], [residual] -> y of x's shape.  Without
-/// mean and variance those of each sample's channel are taken.  The residual has x's shape, or one channel for all.
+/// last(act(norm(x)) + residual): x, scale (C), shift (C), [mean (C), variance (C)], [residual] -> y of x's shape.
+/// Without mean and variance those of each sample's channel are taken.  The residual has x's shape, or one channel for
+/// all.
 class Normalize : public ov::op::Op {
  public:
-  OPENVINO_OP("Normalize", "mindvoxel");
+  OPENVINO_OP("Normalize", "mindvoxel")
 
   /// f(x): x; exp(x) - 1 below 0; leak x below 0.
   enum class Act { kNone, kElu, kLeaky };
@@ -58,8 +60,10 @@ class Normalize : public ov::op::Op {
   Normalize(const ov::OutputVector& inputs, Form form);
 
   void validate_and_infer_types() override;
+  bool visit_attributes(ov::AttributeVisitor& visitor) override;
   std::shared_ptr<ov::Node> clone_with_new_inputs(const ov::OutputVector& inputs) const override;
   bool has_evaluate() const override { return true; }
+  /// Throws std::runtime_error with the library's reason.
   bool evaluate(ov::TensorVector& outputs, const ov::TensorVector& inputs) const override;
 
   Form form;

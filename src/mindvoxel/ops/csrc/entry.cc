@@ -168,7 +168,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
 }
 
 // Counted up when what the operators take or give changes (library.py).
-MINDVOXEL_API int mindvoxel_interface() { return 4; }
+MINDVOXEL_API int mindvoxel_interface() { return 5; }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process
 // (MindSpore brings its own) could otherwise answer in its place.
@@ -182,6 +182,20 @@ MINDVOXEL_API int mindvoxel_usable() {
 MINDVOXEL_API int mindvoxel_has_bf16() { return mindvoxel::HasBf16() ? 1 : 0; }
 MINDVOXEL_API const char *mindvoxel_isa() { return mindvoxel::IsaName(); }
 MINDVOXEL_API int mindvoxel_num_threads() { return mindvoxel::NumThreads(); }
+
+// Cores of all later calls, one or more, in the place of those that were counted; kernels are made anew for them.
+MINDVOXEL_API void mindvoxel_set_threads(int threads) {
+  const std::lock_guard<std::mutex> lock(mindvoxel::mutex);
+  mindvoxel::SetThreads(threads);
+  mindvoxel::forwards.Clear();
+  mindvoxel::backwards.Clear();
+}
+
+// Messages of failed calls go there, in the failing thread, in the place of stderr.
+MINDVOXEL_API void mindvoxel_tell(void (*tell)(const char *message)) {
+  const std::lock_guard<std::mutex> lock(mindvoxel::mutex);
+  mindvoxel::tell = tell;
+}
 
 MINDVOXEL_API const char *mindvoxel_onednn_version() {
   static const std::string text = std::to_string(dnnl_version()->major) + "." + std::to_string(dnnl_version()->minor) +
