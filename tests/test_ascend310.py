@@ -219,6 +219,24 @@ def test_the_cpu_in_the_place_of_a_missing_ascend(infer):
     assert "OpenVINO" in done.stdout
 
 
+def test_without_the_library_openvino_computes(harness, infer, tmp_path):
+    write_scan(infer.input / "a.mha")
+    alone = Path(shutil.copy(harness / "infer", tmp_path))
+    done = Infer(alone, infer.bundle, tmp_path)()
+    assert (done.returncode, done.stderr) == (0, "")
+    engine = json.loads((infer.output / "report.json").read_text())["engine"]
+    assert engine.endswith("; convolutions by OpenVINO: libmindvoxel_conv.so is not beside this program")
+    assert engine in done.stdout
+
+
+def test_a_network_that_gains_nothing_is_left_to_openvino(infer, harness):
+    if not (harness / "libmindvoxel_conv.so").exists():
+        pytest.skip("the operators are not built")
+    done = infer("--self_test")
+    assert done.returncode == 0
+    assert "; convolutions by OpenVINO: " in done.stdout
+
+
 def test_a_limit_for_mindspore_does_not_slow_it_down(infer):
     """OpenVINO names the kernels that it took only when asked; that both answers are equal bit by bit is enough."""
     infer.input.mkdir()

@@ -12,6 +12,7 @@ from scipy import ndimage
 from mindvoxel.cli import export, predict, preprocess
 from mindvoxel.data.plan import read_plan, write_plan
 from mindvoxel.data.planning.changes import change_plan
+from mindvoxel.ops.norm import is_usable
 
 from .conftest import SHARED
 from .seeded_runs import planned_run, vnet_run
@@ -83,6 +84,12 @@ def check_agreement(by_python: Path, by_program: Path, labels: set[int]) -> None
         assert (a == b).mean() >= LEAST_SHARE, (name, (a == b).mean())
 
 
+def check_convolutions(folder: Path, by_mindvoxel: str) -> None:
+    """By report.json the program's convolutions were this project's, as many as that, where the processor can."""
+    engine = json.loads((folder / "report.json").read_text())["engine"]
+    assert (f"; {by_mindvoxel} by MindVoxel, " if is_usable() else "; convolutions by OpenVINO: ") in engine
+
+
 @pytest.fixture
 def compare(cpu, harness, tmp_path):
     """compare(run, bundle, source, labels): both sides segment; gives the program's folder.  mirrored: with --tta."""
@@ -106,9 +113,10 @@ def compare(cpu, harness, tmp_path):
 
 def test_prostate_by_v_net(compare, scans, tmp_path):
     """Two oblique scans: resampled, windows, the probability back on the scan's grid, the largest component."""
-    changes = {"network__width": 4, "network__down_convs": [1], "network__up_convs": [1]}
+    changes = {"network__width": 16, "network__down_convs": [1], "network__up_convs": [1]}
     run = vnet_run(tmp_path / "vnet", **changes, data__patch_size=[8, 48, 48])
-    compare(run, bundle_of(run), scans / "prostate" / "img", {0, 1})
+    found = compare(run, bundle_of(run), scans / "prostate" / "img", {0, 1})
+    check_convolutions(found, "7 of 7 convolutions (5 blocked) and 6 normalisations")
 
 
 def test_prostate_by_a_u_net(compare, scans, tmp_path):
@@ -125,13 +133,15 @@ def test_spleen_by_a_u_net(compare, scans, tmp_path):
     compare(run, bundle_of(run), scans / "spleen" / "imagesTr", {0, 1})
 
 
-@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
-def test_hippocampus_by_a_u_net(compare, scans, tmp_path, configuration):
+@pytest.mark.parametrize(("configuration", "filters"), [("2d", 4), ("3d_fullres", 16)])
+def test_hippocampus_by_a_u_net(compare, scans, tmp_path, configuration, filters):
     """Five scans by the plan as it is; one also with mirrors."""
     plan = planned(scans / "hippocampus", tmp_path / "plan")
-    run = planned_run(tmp_path / configuration, "unet3d", plan, configuration, first_filters=4)
+    run = planned_run(tmp_path / configuration, "unet3d", plan, configuration, first_filters=filters)
     folder = scans / "hippocampus" / "imagesTr"
-    compare(run, bundle_of(run), folder, {0, 1, 2})
+    found = compare(run, bundle_of(run), folder, {0, 1, 2})
+    if filters == 16:
+        check_convolutions(found, "18 of 18 convolutions (17 blocked) and 14 normalisations")
     compare(run, bundle_of(run), min(folder.iterdir()), {0, 1, 2}, mirrored=True)
 
 

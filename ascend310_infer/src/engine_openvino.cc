@@ -8,6 +8,8 @@
 #include <openvino/runtime/properties.hpp>
 #include <utility>
 
+#include "cpu_fusion.h"
+#include "cpu_library.h"
 #include "engine.h"
 #include "errors.h"
 #include "text.h"
@@ -80,6 +82,42 @@ ov::element::Type precision_of(ov::Core& core, const std::string& precision) {
   return ov::element::bf16;
 }
 
+/// What computes the convolutions, for describe().
+struct Convolutions {
+  bool are_ours = false;
+  std::string description;
+};
+
+/// This project's, put into the model, where they are there and the model gains by them; else OpenVINO's.
+Convolutions choose_convolutions(const std::shared_ptr<ov::Model>& model, const EngineOptions& options) {
+  try {
+    const CpuLibrary& ours = cpu_library();
+    const bool bf16 = options.precision == "bf16";
+    if (bf16 && ours.isa == "amx") throw CpuOperatorsUnused("the processor has AMX for bf16");
+    if (!suits_cpu_operators(*model)) {
+      throw CpuOperatorsUnused("few of the multiplications are in float32 kernels of 3 or 5 with channels in 16s");
+    }
+    const Replaced count = use_cpu_operators(model);
+    ours.set_threads(static_cast<int>(options.threads));
+    if (ours.set_bf16(bf16 ? 1 : 0) != 0) throw std::runtime_error("the operators know no bf16 on this processor");
+    ours.keep_weights(1);
+    return {true, text(count.convolutions, " of ", count.all_convolutions, " convolutions (", count.blocked,
+                       " blocked) and ", count.normalisations, " normalisations by MindVoxel, ", ours.isa)};
+  } catch (const CpuOperatorsUnused& reason) {
+    return {false, text("convolutions by OpenVINO: ", reason.what())};
+  }
+}
+
+ov::CompiledModel compile(ov::Core& core, const std::shared_ptr<ov::Model>& model, ov::element::Type precision,
+                          bool operators_are_ours, const EngineOptions& options) {
+  ov::AnyMap settings{ov::hint::inference_precision(operators_are_ours ? ov::element::f32 : precision),
+                      ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
+                      ov::inference_num_threads(static_cast<std::int32_t>(options.threads))};
+  // a pinned thread's own threads, in which our operators compute, would all be on its core
+  if (operators_are_ours) settings.insert(ov::hint::enable_cpu_pinning(false));
+  return core.compile_model(model, "CPU", settings);
+}
+
 }  // namespace
 
 std::unique_ptr<Engine> load_openvino(const Bundle& bundle, const EngineOptions& options) {
@@ -91,13 +129,13 @@ std::unique_ptr<Engine> load_openvino(const Bundle& bundle, const EngineOptions&
     const auto model = read_onnx(bundle);
     check_port(model->inputs(), "input", bundle.input_name, bundle.input_shape, bundle);
     check_port(model->outputs(), "output", bundle.output_name, bundle.output_shape, bundle);
-    auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(precision),
-                                       ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
-                                       ov::inference_num_threads(static_cast<std::int32_t>(options.threads)));
+    const Convolutions convolutions = choose_convolutions(model, options);
+    auto compiled = compile(core, model, precision, convolutions.are_ours, options);
     const std::string build = ov::get_openvino_version().buildNumber;  // 2026.4.1-22982-...
     const std::string description =
         text("OpenVINO ", build.substr(0, build.find('-')), ", ", core.get_property("CPU", ov::device::full_name), ", ",
-             options.precision, ", ", options.threads, options.threads == 1 ? " thread" : " threads");
+             options.precision, ", ", options.threads, options.threads == 1 ? " thread; " : " threads; ",
+             convolutions.description);
     return std::make_unique<OpenVinoEngine>(std::move(compiled), bundle, description);
   } catch (const InputError&) {
     throw;

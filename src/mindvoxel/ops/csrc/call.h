@@ -7,6 +7,7 @@
 #include <exception>
 #include <mutex>
 #include <stdexcept>
+#include <string>
 
 #include "onednn.h"
 
@@ -45,7 +46,11 @@ inline void Require(bool condition, const char *what) {
   if (!condition) throw std::invalid_argument(what);
 }
 
-// No exception may cross into MindSpore: a message on stderr and a status, which MindSpore turns into its own error.
+// Where the message of a failed call goes.
+using Tell = void (*)(const char *message);
+inline Tell tell = [](const char *message) { std::fprintf(stderr, "mindvoxel: %s\n", message); };
+
+// No exception may cross into MindSpore: a message and a status, which MindSpore turns into its own error.
 template <class Work>
 int Guarded(const char *name, Work work) {
   try {
@@ -55,9 +60,9 @@ int Guarded(const char *name, Work work) {
     Stream().wait();
     return 0;
   } catch (const std::exception &error) {
-    std::fprintf(stderr, "mindvoxel: %s: %s\n", name, error.what());
+    tell((std::string(name) + ": " + error.what()).c_str());
   } catch (...) {
-    std::fprintf(stderr, "mindvoxel: %s: unknown error\n", name);
+    tell((std::string(name) + ": unknown error").c_str());
   }
   return 1;
 }

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <fstream>
 #include <sstream>
@@ -42,6 +43,8 @@ bool IsaIncludes(dnnl::cpu_isa isa) {
   return (have & static_cast<unsigned>(isa)) == static_cast<unsigned>(isa);
 }
 
+std::atomic<int> num_threads{0};  // 0: not counted yet
+
 Desc TaggedDesc(const Dims &dims, Type type, memory::format_tag tag3, memory::format_tag tag4,
                 memory::format_tag tag5) {
   return Desc(dims, type, dims.size() == 3 ? tag3 : dims.size() == 4 ? tag4 : tag5);
@@ -76,9 +79,11 @@ const char *IsaName() {
 }
 
 int NumThreads() {
-  static const int threads = CountThreads();
-  return threads;
+  if (num_threads == 0) num_threads = CountThreads();
+  return num_threads;
 }
+
+void SetThreads(int threads) { num_threads = threads; }
 
 Desc PlainDesc(const Dims &dims, Type type) {
   using Tag = memory::format_tag;

@@ -29,8 +29,10 @@ bool HasAmx();
 // "avx2", "avx512", "avx512_bf16" or "amx": what oneDNN will use.
 const char *IsaName();
 
-// Cores that this process may use: the smallest of OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota.
+// Cores that this process may use: the smallest of OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota, counted
+// at the first call; or what SetThreads was given.
 int NumThreads();
+void SetThreads(int threads);
 
 // Layouts by the place of the channels, for 3 to 5 axes (N, C, spatial...).
 Desc PlainDesc(const Dims &dims, Type type);         // NC[D][H]W
