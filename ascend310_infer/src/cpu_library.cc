@@ -43,6 +43,7 @@ CpuLibrary open_cpu_library(const fs::path& path) {
   found.normalize = find<CpuLibrary::Operator>(library, path, "NormForward");
   found.set_threads = find<decltype(found.set_threads)>(library, path, "mindvoxel_set_threads");
   found.set_bf16 = find<decltype(found.set_bf16)>(library, path, "mindvoxel_set_bf16");
+  found.keep_weights = find<decltype(found.keep_weights)>(library, path, "mindvoxel_keep_weights");
   find<void (*)(void (*)(const char*))>(library, path, "mindvoxel_tell")(note_reason);
   found.isa = find<const char* (*)()>(library, path, "mindvoxel_isa")();
   return found;

@@ -22,6 +22,7 @@ struct CpuLibrary {
   Operator convolve, normalize;
   void (*set_threads)(int threads);
   int (*set_bf16)(int on);
+  void (*keep_weights)(int on);  ///< weights at one address never change until the next call of this
   std::string isa;  ///< what the processor multiplies with: avx512, avx512_bf16 or amx
 };
 

@@ -100,6 +100,7 @@ Convolutions choose_convolutions(const std::shared_ptr<ov::Model>& model, const 
     const Replaced count = use_cpu_operators(model);
     ours.set_threads(static_cast<int>(options.threads));
     if (ours.set_bf16(bf16 ? 1 : 0) != 0) throw std::runtime_error("the operators know no bf16 on this processor");
+    ours.keep_weights(1);
     return {true, text(count.convolutions, " of ", count.all_convolutions, " convolutions (", count.blocked,
                        " blocked) and ", count.normalisations, " normalisations by MindVoxel, ", ours.isa)};
   } catch (const CpuOperatorsUnused& reason) {

@@ -31,6 +31,8 @@ CASES = {
     "3^3 by Winograd": ((2, 32, 9, 11, 10), (16, 32, 3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), False),
     "3x3x1 by Winograd": ((3, 16, 11, 12, 9), (48, 16, 3, 3, 1), (1, 1, 1), (1, 1, 0), (1, 1, 0), False),
     "1x3x3 by Winograd": ((1, 16, 9, 19, 13), (16, 16, 1, 3, 3), (1, 1, 1), (0, 1, 1), (0, 1, 1), False),
+    "3^3 by Winograd, 6 outputs": ((1, 16, 41, 43, 37), (16, 16, 3, 3, 3), (1,) * 3, (1,) * 3, (1,) * 3, False),
+    "1x3x3 by Winograd, 6 outputs": ((1, 16, 9, 42, 41), (16, 16, 1, 3, 3), (1,) * 3, (0, 1, 1), (0, 1, 1), False),
     "2-D by Winograd": ((2, 16, 33, 29), (32, 16, 3, 3), (1, 1), (1, 1), (1, 1), False),
     "5^3 to two classes by Winograd": ((1, 32, 22, 24, 13), (2, 32, 5, 5, 5), (1,) * 3, (2,) * 3, (2,) * 3, False),
     "3^3 to one class by Winograd": ((1, 16, 24, 22, 19), (1, 16, 3, 3, 3), (1,) * 3, (1,) * 3, (1,) * 3, False),
@@ -295,6 +297,37 @@ def test_equal_runs_give_equal_bits(channels):
         return [p.asnumpy().tobytes() for p in cell.trainable_params()]
 
     assert train() == train()
+
+
+@pytest.mark.parametrize("name", ["3^3 by Winograd", "odd sizes", "2^3 up", "5^3 to two classes by Winograd"])
+def test_kept_weights_change_no_result(name):
+    x, w, bias, _, geometry = draw(name)
+    op, numbers = convolution(geometry, x.shape[1], True)
+    args = [ms.Tensor(a) for a in (x, w, bias)]
+    want = op(*args, numbers).asnumpy()
+    lib = library.load()
+    lib.mindvoxel_keep_weights(1)
+    try:
+        for _ in range(3):
+            assert (op(*args, numbers).asnumpy() == want).all()
+    finally:
+        lib.mindvoxel_keep_weights(0)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3)])
+def test_a_result_larger_than_the_caches(kernel):
+    """Is written past them. Its parts are those of the parts of its source."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, 16, 40, 160, 168), np.float32)
+    w = rng.standard_normal((16, 16, *kernel), np.float32)
+    pad = tuple(k // 2 for k in kernel)
+    op, numbers = convolution(Geometry((1, 1, 1), pad, pad, blocked_in=True, blocked_out=True), 16, False)
+    whole = from_blocks(op(ms.Tensor(to_blocks(x)), ms.Tensor(w), numbers).asnumpy())
+    assert whole.nbytes > 64 << 20
+    for part in (np.s_[:, :, :8, :20, :24], np.s_[:, :, -9:, -21:, -24:]):
+        small = from_blocks(op(ms.Tensor(to_blocks(x[part])), ms.Tensor(w), numbers).asnumpy())
+        inner = np.s_[:, :, 1:-1, 1:-1, 1:-1]
+        assert_close(whole[part][inner], small[inner], 2e-5)
 
 
 @pytest.mark.parametrize("has_bias", [False, True])

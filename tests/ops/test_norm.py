@@ -213,3 +213,19 @@ def test_blocked_tensors(kind, act, last, residual_channels):
     for a, b in zip(blocked, gradients, strict=True):
         a = from_blocks(a) if a.shape == shape else a
         assert np.abs(a - b).max() <= 2e-5 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("size", [(41, 160, 160), (41, 160, 161)], ids=["past the caches", "not in 16s"])
+@pytest.mark.parametrize("residual_channels", [None, 0])
+def test_a_result_larger_than_the_caches(size, residual_channels):
+    """Equals that of its halves to the bit, which are written through the caches."""
+    x, gamma, beta, residual = make((1, 16, *size), residual_channels)
+    assert x.nbytes > 64 << 20
+    cell = cell_of("given", 16, "elu", "none", gamma, beta)
+
+    def run(part):
+        return cell(*(ms.Tensor(np.ascontiguousarray(v[part])) for v in (x, residual) if v is not None)).asnumpy()
+
+    whole = run(np.s_[:])
+    for part in (np.s_[:, :, :20], np.s_[:, :, 20:]):
+        assert (whole[part] == run(part)).all()

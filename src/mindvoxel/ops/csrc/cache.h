@@ -15,7 +15,7 @@ using Key = std::vector<int64_t>;
 inline Key MakeKey(const Case &c) {
   Key key{c.transposed,  c.has_bias,
           c.src_blocked, c.dst_blocked,
-          c.src_first,    static_cast<int64_t>(c.precision),
+          c.src_first,   static_cast<int64_t>(c.precision),
           static_cast<int64_t>(c.src.size())};
   for (const Dims *dims : {&c.src, &c.weights, &c.dst, &c.window.strides, &c.window.pad_begin, &c.window.pad_end}) {
     key.insert(key.end(), dims->begin(), dims->end());

@@ -16,6 +16,7 @@ struct Case {
   bool has_bias = false;
   bool src_blocked = false, dst_blocked = false;  // the caller's layout: BlockedDesc() or PlainDesc()
   Precision precision = Precision::kF32;
+  bool keeps_weights = false;  // the kernel is for weights that stay as they are: what it makes of them it keeps
   // Where src or dst is two blocked tensors that its channels are split over: those of the first; else 0.
   int64_t src_first = 0, dst_first = 0;
   Dims src, weights, dst;

@@ -49,7 +49,7 @@ class DirectForward : public Forward {
       : desc_(Describe(c)),
         primitive_(desc_),
         src_(SrcDesc(c), desc_.src_desc()),
-        weights_(WeightsDesc(c), desc_.weights_desc()),
+        weights_(WeightsDesc(c), desc_.weights_desc(), c.keeps_weights),
         bias_(BiasDesc(c)),
         dst_(DstDesc(c), desc_.dst_desc()) {}
 
@@ -72,7 +72,8 @@ class DirectForward : public Forward {
 
   typename Fwd::primitive_desc desc_;
   Fwd primitive_;
-  Input src_, weights_;
+  Input src_;
+  Weights weights_;
   Desc bias_;
   Output dst_;
 };

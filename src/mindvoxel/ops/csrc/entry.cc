@@ -18,6 +18,7 @@ namespace mindvoxel {
 namespace {
 
 Precision precision = Precision::kF32;
+bool keeps_weights = false;
 Cache<Forward> forwards;
 Cache<Backward> backwards;
 
@@ -103,7 +104,12 @@ void RunForward(const Tensors &t) {
   Check(c);
   Require(!has_bias || t.Shape(weights + 1) == Dims{c.dst[1]},
           "the bias must hold one number a channel of the result");
-  Forward &kernel = forwards.Find(MakeKey(c), [&] { return MakeForward(c); });
+  Key key = MakeKey(c);
+  if (keeps_weights) {  // a kernel for these alone
+    c.keeps_weights = true;
+    key.push_back(static_cast<int64_t>(reinterpret_cast<std::intptr_t>(t.In(weights))));
+  }
+  Forward &kernel = forwards.Find(key, [&] { return MakeForward(c); });
   kernel.Run(ReadSource(t, weights), t.In(weights), has_bias ? t.In(weights + 1) : nullptr, t.Out(y));
 }
 
@@ -203,6 +209,14 @@ MINDVOXEL_API int mindvoxel_set_bf16(int on) {
   const std::lock_guard<std::mutex> lock(mindvoxel::mutex);
   mindvoxel::precision = on != 0 ? mindvoxel::Precision::kBf16 : mindvoxel::Precision::kF32;
   return 0;
+}
+
+// Whether weights at one address never change from now on, as in a program that only infers: what kernels make of them
+// is then kept, which takes memory.
+MINDVOXEL_API void mindvoxel_keep_weights(int on) {
+  const std::lock_guard<std::mutex> lock(mindvoxel::mutex);
+  mindvoxel::keeps_weights = on != 0;
+  mindvoxel::forwards.Clear();
 }
 
 // See trial.h; 0 if the trial failed.

@@ -5,6 +5,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "stores.h"
+
 namespace mindvoxel::norm {
 namespace {
 
@@ -161,12 +163,15 @@ void Forward(const Case &c, const ForwardArgs &args) {
   } else {
     Measure(c, parts, args);
   }
+  const bool past_caches = c.space * parts.wide() % kLanes == 0 &&
+                           GoesPastCaches(args.y, c.batch * c.channels * c.space);
 #pragma omp parallel for schedule(static)
   for (int64_t p = 0; p < parts.count(); p++) {
     const Part part = parts[p];
     const Affine affine = AffineOf(parts, part, args);
     const float *residual = args.residual == nullptr ? nullptr : args.residual + part.residual_at;
-    apply(args.x + part.at, residual, c.one_channel_residual && c.blocked, part.count, affine, args.y + part.at);
+    apply(args.x + part.at, residual, c.one_channel_residual && c.blocked, part.count, affine, args.y + part.at,
+          past_caches);
   }
 }
 

@@ -82,21 +82,31 @@ void Vectors(int64_t count, Step step) {
   if (i < count) step(i, Tail(count - i));
 }
 
+void Store(float *to, __mmask16 mask, Vec value, bool past_caches) {
+  if (past_caches && mask == 0xFFFF) {
+    _mm512_stream_ps(to, value);
+  } else {
+    _mm512_mask_storeu_ps(to, mask, value);
+  }
+}
+
 template <Act kAct, Act kLast>
-void ApplyTo(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine, float *y) {
+void ApplyTo(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine, float *y,
+             bool past_caches) {
   const Line line(affine);
   const auto activated = [&](int64_t i, __mmask16 mask) {
     return Activate<kAct>(line.Scaled(line.Centred(_mm512_maskz_loadu_ps(mask, x + i))), line.leak);
   };
   if (residual == nullptr) {
-    Vectors(count, [&](int64_t i, __mmask16 mask) { _mm512_mask_storeu_ps(y + i, mask, activated(i, mask)); });
-    return;
+    Vectors(count, [&](int64_t i, __mmask16 mask) { Store(y + i, mask, activated(i, mask), past_caches); });
+  } else {
+    Vectors(count, [&](int64_t i, __mmask16 mask) {
+      const Vec more = spread ? Set(residual[i / kLanes]) : _mm512_maskz_loadu_ps(mask, residual + i);
+      const Vec sum = _mm512_add_ps(activated(i, mask), more);
+      Store(y + i, mask, Activate<kLast>(sum, line.leak), past_caches);
+    });
   }
-  Vectors(count, [&](int64_t i, __mmask16 mask) {
-    const Vec more = spread ? Set(residual[i / kLanes]) : _mm512_maskz_loadu_ps(mask, residual + i);
-    const Vec sum = _mm512_add_ps(activated(i, mask), more);
-    _mm512_mask_storeu_ps(y + i, mask, Activate<kLast>(sum, line.leak));
-  });
+  if (past_caches) _mm_sfence();  // other threads read it
 }
 
 // The gradient of the sum that `last` was taken of.

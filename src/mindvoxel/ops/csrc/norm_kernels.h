@@ -31,8 +31,9 @@ struct Sums {
 void Moments(const float *x, int64_t count, const float *shift, Sums *sums);
 
 // y = last(act(z) + residual); the residual may be null: then y = act(z). `spread`: one number of it is for 16 of x.
+// `past_caches`: y, which begins at a multiple of 64 bytes, is written straight to memory.
 using Apply = void (*)(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine,
-                       float *y);
+                       float *y, bool past_caches);
 // Adds the sums of dz and of dz * (x - mean). `residual_gradient` (or null) becomes the gradient of the sum that `last`
 // was taken of. `y` is read where `last` is not kNone.
 using Gather = void (*)(const float *x, const float *y, const float *dy, int64_t count, const Affine &affine,

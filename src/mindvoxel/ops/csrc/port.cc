@@ -14,12 +14,29 @@ std::optional<dnnl::reorder> Conversion(const Desc &from, const Desc &to) {
 
 Input::Input(const Desc &outer, const Desc &inner) : outer_(outer), inner_(inner), convert_(Conversion(outer, inner)) {}
 
+// oneDNN's handles are not const; inputs are only read.
+memory Input::Outer(const float *data) const { return {outer_, Engine(), const_cast<float *>(data)}; }
+
+void Input::Convert(const float *data, memory *inner) const {
+  memory outer = Outer(data);
+  convert_->execute(Stream(), outer, *inner);
+}
+
 memory Input::Bring(const float *data) const {
-  memory outer(outer_, Engine(), const_cast<float *>(data));  // oneDNN's handles are not const; inputs are only read
-  if (!convert_) return outer;
+  if (!convert_) return Outer(data);
   memory inner = Arena::Get().Take(inner_);
-  convert_->execute(Stream(), outer, inner);
+  Convert(data, &inner);
   return inner;
+}
+
+memory Weights::Bring(const float *data) const {
+  if (!keeps_ || !input_.converts()) return input_.Bring(data);
+  if (!kept_) {
+    memory fresh(input_.inner(), Engine());
+    input_.Convert(data, &fresh);
+    kept_ = fresh;
+  }
+  return kept_;
 }
 
 Output::Output(const Desc &outer, const Desc &inner)

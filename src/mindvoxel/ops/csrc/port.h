@@ -14,11 +14,28 @@ class Input {
   Input(const Desc &outer, const Desc &inner);
   // The converted tensor in the arena, or the caller's own memory where both descriptions agree.
   memory Bring(const float *data) const;
+  bool converts() const { return convert_.has_value(); }
+  void Convert(const float *data, memory *inner) const;
   const Desc &inner() const { return inner_; }
 
  private:
+  memory Outer(const float *data) const;
+
   Desc outer_, inner_;
   std::optional<dnnl::reorder> convert_;
+};
+
+// The weights' way into the primitive's layout; `keeps`: they stay as they are, and so does what became of them.
+class Weights {
+ public:
+  Weights() = default;
+  Weights(const Desc &outer, const Desc &inner, bool keeps) : input_(outer, inner), keeps_(keeps) {}
+  memory Bring(const float *data) const;
+
+ private:
+  Input input_;
+  bool keeps_ = false;
+  mutable memory kept_;
 };
 
 // From the primitive's layout out to the caller's f32 memory.

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "stores.h"
+
 namespace mindvoxel {
 namespace {
 
 using winograd::kLanes;
 
-constexpr int kMostPoints = 64;  // 8 x 8
+constexpr int kMostPoints = 100;  // 10 x 10
 
 // The block of 16 channels from `channel` on of an image, `first` of whose `channels` lie in the first tensor.
 template <class Float>
@@ -96,8 +98,16 @@ void Strips::Gradient(const float *diff_dst, const float *zeros, int64_t g, floa
   }
 }
 
+bool Strips::PassesCaches(Pieces<float> dst) const {
+  const int64_t voxels = shape_.images * shape_.out[0] * shape_.out[1] * shape_.out[2];
+  const int64_t rest = shape_.channels_out - shape_.first_out;
+  return GoesPastCaches(dst.first, shape_.first_out * voxels) &&
+         (rest == 0 || GoesPastCaches(dst.second, rest * voxels));
+}
+
 void Strips::Result(const float *points, const float *bias, int64_t g, Pieces<float> dst) const {
   float *rows[kMostPoints];
+  const bool past_caches = PassesCaches(dst);
   for (int64_t s = 0; s < InGroup(g); s++) {
     const Place at = Locate(g * group_ + s);
     for (int64_t c = 0; c < shape_.channels_out; c += kLanes) {
@@ -105,7 +115,7 @@ void Strips::Result(const float *points, const float *bias, int64_t g, Pieces<fl
       FindRows<float>(block, shape_.out, at.depth, at.height, variant_.outputs_depth, variant_.outputs_height, nullptr,
                       rows);
       variant_.output(points + s * shape_.out[2] * shape_.channels_out + c, result_stride(), shape_.channels_out,
-                      shape_.out[2], rows, kLanes, bias == nullptr ? nullptr : bias + c);
+                      shape_.out[2], rows, kLanes, bias == nullptr ? nullptr : bias + c, past_caches);
     }
   }
 }
@@ -134,7 +144,7 @@ void Strips::WeightsGradient(const float *points, float *diff_weights) const {
     float *rows[kMostPoints];
     for (int64_t i = 0; i < shape_.taps[0] * shape_.taps[1]; i++) rows[i] = diff_weights + i * weights_stride() + c;
     variant_.weights_gradient(points + c, weights_stride(), shape_.channels_out, depth(), rows, shape_.channels_out,
-                              nullptr);
+                              nullptr, false);
   }
 }
 

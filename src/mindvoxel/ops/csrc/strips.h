@@ -18,7 +18,7 @@ struct Shape {
   int64_t step;  // stride along the width; along the other axes it is 1
 };
 
-// A strip is 4 x 4 rows of the result, whole along the width. Threads work on groups of strips, so that the points of a
+// A strip is the variant's outputs along depth and height, 4 x 4 or 6 x 6 rows of the result, whole along the width. Threads work on groups of strips, so that the points of a
 // group stay in the core's cache. Tensors are blocked (N, C/16, D, H, W, 16), points (point, strip, width, C).
 class Strips {
  public:
@@ -55,6 +55,7 @@ class Strips {
     int64_t image, depth, height;  // of a strip's first row of the result
   };
   Place Locate(int64_t strip) const;
+  bool PassesCaches(Pieces<float> dst) const;
 
   Shape shape_;
   const winograd::Variant &variant_;

@@ -5,67 +5,15 @@
 #if defined(__AVX512F__)
 #include <immintrin.h>
 
+#include "winograd_matrices.h"
+
 namespace mindvoxel::winograd {
 namespace {
 
 using Vec = __m512;
 
-// Toom-Cook matrices (Lavin and Gray, "Fast algorithms for convolutional neural networks", 2016).
-// F(4, 5) at the points 0, 1, -1, 2, -2, 1/2, -1/2, infinity.
-struct F45 {
-  static constexpr int kOutputs = 4, kTaps = 5, kPoints = 8;
-  static constexpr float kInput[8][8] = {
-      {-1, 0, 5.25F, 0, -5.25F, 0, 1, 0},      {0, 1, 1, -4.25F, -4.25F, 1, 1, 0},
-      {0, -1, 1, 4.25F, -4.25F, -1, 1, 0},     {0, .5F, .25F, -2.5F, -1.25F, 2, 1, 0},
-      {0, -.5F, .25F, 2.5F, -1.25F, -2, 1, 0}, {0, 2, 4, -2.5F, -5, .5F, 1, 0},
-      {0, -2, 4, 2.5F, -5, -.5F, 1, 0},        {0, -1, 0, 5.25F, 0, -5.25F, 0, 1},
-  };
-  static constexpr float kWeights[8][5] = {
-      {-1, 0, 0, 0, 0},
-      {-2 / 9.F, -2 / 9.F, -2 / 9.F, -2 / 9.F, -2 / 9.F},
-      {-2 / 9.F, 2 / 9.F, -2 / 9.F, 2 / 9.F, -2 / 9.F},
-      {1 / 90.F, 1 / 45.F, 2 / 45.F, 4 / 45.F, 8 / 45.F},
-      {1 / 90.F, -1 / 45.F, 2 / 45.F, -4 / 45.F, 8 / 45.F},
-      {32 / 45.F, 16 / 45.F, 8 / 45.F, 4 / 45.F, 2 / 45.F},
-      {32 / 45.F, -16 / 45.F, 8 / 45.F, -4 / 45.F, 2 / 45.F},
-      {0, 0, 0, 0, 1},
-  };
-  static constexpr float kOutput[4][8] = {
-      {1, 1, 1, 1, 1, 1, 1, 0},
-      {0, 1, -1, 2, -2, .5F, -.5F, 0},
-      {0, 1, 1, 4, 4, .25F, .25F, 0},
-      {0, 1, -1, 8, -8, .125F, -.125F, 1},
-  };
-};
-
-// F(4, 3) at 0, 1, -1, 2, -2, infinity.
-struct F43 {
-  static constexpr int kOutputs = 4, kTaps = 3, kPoints = 6;
-  static constexpr float kInput[6][6] = {
-      {4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-      {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1},
-  };
-  static constexpr float kWeights[6][3] = {
-      {1 / 4.F, 0, 0},
-      {-1 / 6.F, -1 / 6.F, -1 / 6.F},
-      {-1 / 6.F, 1 / 6.F, -1 / 6.F},
-      {1 / 24.F, 1 / 12.F, 1 / 6.F},
-      {1 / 24.F, -1 / 12.F, 1 / 6.F},
-      {0, 0, 1},
-  };
-  static constexpr float kOutput[4][6] = {
-      {1, 1, 1, 1, 1, 0},
-      {0, 1, -1, 2, -2, 0},
-      {0, 1, 1, 4, 4, 0},
-      {0, 1, -1, 8, -8, 1},
-  };
-};
-
-// An axis that the kernel does not reach along.
-struct F11 {
-  static constexpr int kOutputs = 1, kTaps = 1, kPoints = 1;
-  static constexpr float kInput[1][1] = {{1}}, kWeights[1][1] = {{1}}, kOutput[1][1] = {{1}};
-};
+// How many positions ahead the source is asked for: its rows are too many streams for the processor to foresee.
+constexpr int kAhead = 2;
 
 // The matrices by name, with the transposed ones, as types: so that every coefficient is a constant in the code.
 template <class F>
@@ -91,10 +39,10 @@ struct Transposed {
 
 template <class M>
 inline void Apply(const Vec *in, Vec *out) {
-#pragma GCC unroll 8
+#pragma GCC unroll 10
   for (int i = 0; i < M::kRows; i++) {
     Vec sum = _mm512_setzero_ps();
-#pragma GCC unroll 8
+#pragma GCC unroll 10
     for (int j = 0; j < M::kColumns; j++) {
       if (M::At(i, j) != 0) sum += M::At(i, j) * in[j];
     }
@@ -109,7 +57,11 @@ void ScatterWith(const float *const *rows, int64_t row_step, int64_t count, floa
     Vec half[D::kColumns][H::kRows];
     for (int d = 0; d < D::kColumns; d++) {
       Vec in[H::kColumns];
-      for (int h = 0; h < H::kColumns; h++) in[h] = _mm512_loadu_ps(rows[d * H::kColumns + h] + w * row_step);
+      for (int h = 0; h < H::kColumns; h++) {
+        const float *from = rows[d * H::kColumns + h] + w * row_step;
+        in[h] = _mm512_loadu_ps(from);
+        _mm_prefetch(from + kAhead * row_step, _MM_HINT_T0);
+      }
       Apply<H>(in, half[d]);
     }
     float *to = points + w * point_step;
@@ -124,7 +76,7 @@ void ScatterWith(const float *const *rows, int64_t row_step, int64_t count, floa
 
 template <class D, class H>
 void GatherWith(const float *points, int64_t point_stride, int64_t point_step, int64_t count, float *const *rows,
-                int64_t row_step, const float *bias) {
+                int64_t row_step, const float *bias, bool past_caches) {
   const Vec add = bias == nullptr ? _mm512_setzero_ps() : _mm512_loadu_ps(bias);
   for (int64_t w = 0; w < count; w++) {
     const float *from = points + w * point_step;
@@ -140,10 +92,16 @@ void GatherWith(const float *points, int64_t point_stride, int64_t point_step, i
       Apply<H>(half[d], out);
       for (int h = 0; h < H::kRows; h++) {
         float *row = rows[d * H::kRows + h];
-        if (row != nullptr) _mm512_storeu_ps(row + w * row_step, out[h] + add);
+        if (row == nullptr) continue;
+        if (past_caches) {
+          _mm512_stream_ps(row + w * row_step, out[h] + add);
+        } else {
+          _mm512_storeu_ps(row + w * row_step, out[h] + add);
+        }
       }
     }
   }
+  if (past_caches) _mm_sfence();  // other threads read it
 }
 
 template <class D, class H>
@@ -250,10 +208,12 @@ void AccumulateAll(const float *a, int64_t a_strip, int64_t a_step, const float 
 
 }  // namespace
 
-const Variant *FindVariant(int64_t taps_depth, int64_t taps_height) {
-  static constexpr Variant kVariants[] = {MakeVariant<F45, F45>(), MakeVariant<F43, F43>(), MakeVariant<F11, F43>()};
+const Variant *FindVariant(int64_t taps_depth, int64_t taps_height, int outputs) {
+  static constexpr Variant kVariants[] = {MakeVariant<F45, F45>(), MakeVariant<F65, F65>(), MakeVariant<F43, F43>(),
+                                          MakeVariant<F63, F63>(), MakeVariant<F11, F43>(), MakeVariant<F11, F63>()};
   for (const Variant &variant : kVariants) {
-    if (variant.taps_depth == taps_depth && variant.taps_height == taps_height) return &variant;
+    if (variant.taps_depth != taps_depth || variant.taps_height != taps_height) continue;
+    if (variant.outputs_height == outputs) return &variant;
   }
   return nullptr;
 }
@@ -284,7 +244,7 @@ void Accumulate(const float *a, int64_t a_strip, int64_t a_step, const float *b,
 #else  // another processor: winograd.cc asks for a variant first, and nothing else is called
 
 namespace mindvoxel::winograd {
-const Variant *FindVariant(int64_t, int64_t) { return nullptr; }
+const Variant *FindVariant(int64_t, int64_t, int) { return nullptr; }
 void Multiply(const float *, int64_t, int64_t, const float *, int64_t, int64_t, float *) {}
 void Accumulate(const float *, int64_t, int64_t, const float *, int64_t, int64_t, int64_t, int64_t, float *) {}
 }  // namespace mindvoxel::winograd

@@ -11,9 +11,10 @@ constexpr int kLanes = 16;
 // Rows and points of the two axes are numbered depth * (number along the height) + height.
 using Scatter = void (*)(const float *const *rows, int64_t row_step, int64_t count, float *points, int64_t point_stride,
                          int64_t point_step);
-// points -> rows, the other way round; null rows are left out, `bias` (16 numbers or null) is added.
+// points -> rows, the other way round; null rows are left out, `bias` (16 numbers or null) is added. `past_caches`: rows
+// are written straight to memory, and every vector of them begins at a multiple of 64 bytes.
 using Gather = void (*)(const float *points, int64_t point_stride, int64_t point_step, int64_t count,
-                        float *const *rows, int64_t row_step, const float *bias);
+                        float *const *rows, int64_t row_step, const float *bias, bool past_caches);
 
 // F(m, r) along depth and height: m outputs at a time of a kernel with r taps, through m + r - 1 points.
 struct Variant {
@@ -30,8 +31,9 @@ struct Variant {
   int points() const { return points_depth() * points_height(); }
 };
 
-// For kernels 5x5xk, 3x3xk and 1x3xk; null for others, and where the library was built for another processor.
-const Variant *FindVariant(int64_t taps_depth, int64_t taps_height);
+// For kernels 5x5xk, 3x3xk and 1x3xk, with 4 or 6 outputs at a time; null for others, and where the library was built
+// for another processor.
+const Variant *FindVariant(int64_t taps_depth, int64_t taps_height, int outputs);
 
 // Vectors of output channels that Multiply treats together: 2 where the number of channels allows.
 inline int64_t ChannelVectors(int64_t channels) { return channels % (2 * kLanes) == 0 ? 2 : 1; }
