@@ -23,7 +23,7 @@ struct CpuLibrary {
   void (*set_threads)(int threads);
   int (*set_bf16)(int on);
   void (*keep_weights)(int on);  ///< weights at one address never change until the next call of this
-  std::string isa;  ///< what the processor multiplies with: avx512, avx512_bf16 or amx
+  std::string isa;               ///< what the processor multiplies with: avx512, avx512_bf16 or amx
 };
 
 /// Throws CpuOperatorsUnused where it is not there, is of another version, or the processor lacks AVX-512.

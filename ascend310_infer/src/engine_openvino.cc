@@ -113,7 +113,7 @@ ov::CompiledModel compile(ov::Core& core, const std::shared_ptr<ov::Model>& mode
   ov::AnyMap settings{ov::hint::inference_precision(operators_are_ours ? ov::element::f32 : precision),
                       ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
                       ov::inference_num_threads(static_cast<std::int32_t>(options.threads))};
-  // a pinned thread's own threads, in which our operators compute, would all be on its core
+  // the operators' threads are children of OpenVINO's: those of a pinned one would share its core
   if (operators_are_ours) settings.insert(ov::hint::enable_cpu_pinning(false));
   return core.compile_model(model, "CPU", settings);
 }

@@ -167,7 +167,8 @@ TEST(CpuFusion, ExportedNetworks) {
   if (files == nullptr) GTEST_SKIP() << "MINDVOXEL_ONNX names no files";
   std::istringstream paths(files);
   for (std::string path; paths >> path;) {
-    const auto model = ov::Core().read_model(path);
+    ov::Core core;  // outlives the model that it reads
+    const auto model = core.read_model(path);
     const bool suits = suits_cpu_operators(*model);
     const Replaced count = Rewritten(model).count;
     std::cout << path << ": " << count.convolutions << " of " << count.all_convolutions << ", " << count.blocked
