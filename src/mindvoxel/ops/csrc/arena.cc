@@ -11,18 +11,27 @@ namespace mindvoxel {
 namespace {
 
 constexpr std::size_t kAlign = 4096;          // a page: no two tensors share a cache line
-constexpr std::size_t kHugePage = 2u << 20u;  // fewer page faults and TLB misses
+constexpr std::size_t kHugePage = 2u << 20u;
 
 std::size_t RoundUp(std::size_t size, std::size_t unit) { return (size + unit - 1) / unit * unit; }
 
 }  // namespace
 
+void FreeBlock::operator()(char *block) const { std::free(block); }
+
+BlockPointer NewBlock(std::size_t bytes) {
+  const bool is_large = bytes >= kHugePage;
+  const std::size_t unit = is_large ? kHugePage : kAlign, whole = RoundUp(std::max<std::size_t>(bytes, 1), unit);
+  BlockPointer block(static_cast<char *>(std::aligned_alloc(unit, whole)));
+  if (block == nullptr) throw std::bad_alloc();
+  if (is_large) madvise(block.get(), whole, MADV_HUGEPAGE);  // a hint: its failure changes nothing
+  return block;
+}
+
 Arena &Arena::Get() {
   static Arena arena;
   return arena;
 }
-
-void Arena::Free::operator()(char *block) const { std::free(block); }
 
 Arena::Scope::Scope() {
   Arena &arena = Get();
@@ -59,10 +68,7 @@ void *Arena::Take(std::size_t bytes) {
 void Arena::AddBlock(std::size_t size) {
   malloc_trim(0);  // what compiling a graph used and freed, tens of MB, goes back before the first step needs memory
   const std::size_t whole = RoundUp(size, kHugePage);
-  auto *data = static_cast<char *>(std::aligned_alloc(kHugePage, whole));
-  if (data == nullptr) throw std::bad_alloc();
-  madvise(data, whole, MADV_HUGEPAGE);  // a hint: its failure changes nothing
-  blocks_.push_back({std::unique_ptr<char, Free>(data), whole});
+  blocks_.push_back({NewBlock(whole), whole});
 }
 
 void Arena::Merge() {

@@ -1,4 +1,4 @@
-// Working memory that all calls share: a stack, kept between calls, as large as the largest call so far.
+// Working memory that all calls share, and memory that one kernel keeps.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,25 @@
 
 namespace mindvoxel {
 
+// Memory from the system, in huge pages where it is large: fewer page faults and TLB misses.
+struct FreeBlock {
+  void operator()(char *block) const;
+};
+using BlockPointer = std::unique_ptr<char, FreeBlock>;
+BlockPointer NewBlock(std::size_t bytes);
+
+// A tensor in memory of its own.
+class Kept {
+ public:
+  explicit Kept(const Desc &desc) : block_(NewBlock(desc.get_size())), memory_(desc, Engine(), block_.get()) {}
+  const memory &get() const { return memory_; }
+
+ private:
+  BlockPointer block_;
+  memory memory_;
+};
+
+// A stack, kept between calls, as large as the largest call so far.
 class Arena {
  public:
   // What is taken inside a scope is given back, not freed, when the scope ends. Scopes nest.
@@ -31,11 +50,8 @@ class Arena {
   std::size_t Bytes() const;
 
  private:
-  struct Free {
-    void operator()(char *block) const;
-  };
   struct Block {
-    std::unique_ptr<char, Free> data;
+    BlockPointer data;
     std::size_t size;
   };
 

@@ -7,6 +7,7 @@
 
 #include "arena.h"
 #include "patches_kernels.h"
+#include "stores.h"
 
 namespace mindvoxel {
 namespace {
@@ -79,6 +80,7 @@ void ToFine(const Grid &g, const float *coarse, const float *weights, const floa
   Arena::Scope scope;
   const float *packed = Packed(g, true, weights);
   const int64_t in = g.coarse_channels, blocks = patches::BlocksAtOnce(g.fine_channels), block = blocks * kLanes;
+  const bool past_caches = GoesPastCaches(fine, g.batch * g.fine_channels * g.voxels() * g.taps());
 #pragma omp parallel for schedule(static) num_threads(NumThreads())
   for (int64_t r = 0; r < g.rows(); r++) {
     std::vector<const float *> lines(in / kLanes);
@@ -89,7 +91,7 @@ void ToFine(const Grid &g, const float *coarse, const float *weights, const floa
         if (blocks == 2) out[1] = fine + g.Fine(r, tap, o / kLanes + 1);
         const float *of_tap = packed + (o / block * g.taps() + tap) * in * block;
         patches::Multiply(lines.data(), in / kLanes, kLanes, g.size[2], of_tap, blocks,
-                          bias == nullptr ? nullptr : bias + o, out, g.fine_step());
+                          bias == nullptr ? nullptr : bias + o, out, g.fine_step(), past_caches);
       }
     }
   }
@@ -109,7 +111,7 @@ void ToCoarse(const Grid &g, const float *fine, const float *weights, const floa
       float *out[2] = {coarse + g.Coarse(r, o / kLanes), nullptr};
       if (blocks == 2) out[1] = coarse + g.Coarse(r, o / kLanes + 1);
       patches::Multiply(lines.data(), terms, g.fine_step(), g.size[2], packed + o * terms * kLanes, blocks,
-                        bias == nullptr ? nullptr : bias + o, out, kLanes);
+                        bias == nullptr ? nullptr : bias + o, out, kLanes, false);
     }
   }
 }

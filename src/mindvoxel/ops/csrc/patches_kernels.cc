@@ -15,7 +15,7 @@ using vectors::Vec;
 // ROWS x BLOCKS sums in registers.
 template <int ROWS, int BLOCKS>
 void MultiplyTile(const float *const *lines, int64_t terms, int64_t first, int64_t step, const float *b,
-                  const float *bias, float *const *out, int64_t out_step) {
+                  const float *bias, float *const *out, int64_t out_step, bool past_caches) {
   Vec sum[ROWS][BLOCKS];
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {
@@ -24,6 +24,8 @@ void MultiplyTile(const float *const *lines, int64_t terms, int64_t first, int64
   }
   for (int64_t t = 0; t < terms; t++) {
     const float *a = lines[t] + first * step;
+#pragma GCC unroll 16
+    for (int r = 0; r < ROWS; r++) _mm_prefetch(a + (ROWS + r) * step, _MM_HINT_T0);  // too many lines to foresee
     for (int k = 0; k < kLanes; k++, b += BLOCKS * kLanes) {
       Vec factor[BLOCKS];
 #pragma GCC unroll 2
@@ -39,19 +41,28 @@ void MultiplyTile(const float *const *lines, int64_t terms, int64_t first, int64
 #pragma GCC unroll 16
   for (int r = 0; r < ROWS; r++) {
 #pragma GCC unroll 2
-    for (int v = 0; v < BLOCKS; v++) _mm512_storeu_ps(out[v] + (first + r) * out_step, sum[r][v]);
+    for (int v = 0; v < BLOCKS; v++) {
+      float *to = out[v] + (first + r) * out_step;
+      if (past_caches) {
+        _mm512_stream_ps(to, sum[r][v]);
+      } else {
+        _mm512_storeu_ps(to, sum[r][v]);
+      }
+    }
   }
 }
 
 template <int ROWS, int BLOCKS>
 void MultiplyRows(const float *const *lines, int64_t terms, int64_t first, int64_t step, int64_t count, const float *b,
-                  const float *bias, float *const *out, int64_t out_step) {
+                  const float *bias, float *const *out, int64_t out_step, bool past_caches) {
   for (; count - first >= ROWS; first += ROWS) {
-    MultiplyTile<ROWS, BLOCKS>(lines, terms, first, step, b, bias, out, out_step);
+    MultiplyTile<ROWS, BLOCKS>(lines, terms, first, step, b, bias, out, out_step, past_caches);
   }
   if constexpr (ROWS > 1) {
     constexpr int kNext = ROWS == 12 ? 8 : ROWS / 2;
-    if (first < count) MultiplyRows<kNext, BLOCKS>(lines, terms, first, step, count, b, bias, out, out_step);
+    if (first < count) {
+      MultiplyRows<kNext, BLOCKS>(lines, terms, first, step, count, b, bias, out, out_step, past_caches);
+    }
   }
 }
 
@@ -160,12 +171,13 @@ void WeightsOf(const Head &h, const float *const *x, const float *dy, float *dw)
 }  // namespace
 
 void Multiply(const float *const *lines, int64_t terms, int64_t step, int64_t count, const float *b, int64_t blocks,
-              const float *bias, float *const *out, int64_t out_step) {
+              const float *bias, float *const *out, int64_t out_step, bool past_caches) {
   if (blocks == 2) {
-    MultiplyRows<12, 2>(lines, terms, 0, step, count, b, bias, out, out_step);
+    MultiplyRows<12, 2>(lines, terms, 0, step, count, b, bias, out, out_step, past_caches);
   } else {
-    MultiplyRows<16, 1>(lines, terms, 0, step, count, b, bias, out, out_step);
+    MultiplyRows<16, 1>(lines, terms, 0, step, count, b, bias, out, out_step, past_caches);
   }
+  if (past_caches) _mm_sfence();  // other threads read it
 }
 
 void Accumulate(const float *a, const float *const *b, int64_t blocks, const Walk &walk, float *sum) {
@@ -228,7 +240,7 @@ bool IsBuilt() { return true; }
 namespace mindvoxel::patches {
 
 void Multiply(const float *const *, int64_t, int64_t, int64_t, const float *, int64_t, const float *, float *const *,
-              int64_t) {}
+              int64_t, bool) {}
 void Accumulate(const float *, const float *const *, int64_t, const Walk &, float *) {}
 void HeadForward(const Head &, const float *const *, const float *, const float *, float *) {}
 void HeadData(const Head &, const float *, const float *, float *const *) {}

@@ -12,9 +12,10 @@ constexpr int kLanes = 16;
 inline int64_t BlocksAtOnce(int64_t channels) { return channels % (2 * kLanes) == 0 ? 2 : 1; }
 
 // For `count` voxels: out(voxel) = bias + sum over the `terms` lines of line(voxel) * b. b is (terms, 16, blocks, 16),
-// out and bias are `blocks` lines and vectors, 1 or 2 of them; bias may be null.
+// out and bias are `blocks` lines and vectors, 1 or 2 of them; bias may be null. `past_caches`: `out`, which begins at a
+// multiple of 64 bytes, is written straight to memory.
 void Multiply(const float *const *lines, int64_t terms, int64_t step, int64_t count, const float *b, int64_t blocks,
-              const float *bias, float *const *out, int64_t out_step);
+              const float *bias, float *const *out, int64_t out_step, bool past_caches);
 
 // sum(i, :) += sum over rows and voxels of a(voxel)[i] * b(voxel), for the 16 channels i of a. b is `blocks` lines, 1
 // or 2; sum is (16, blocks, 16). A row begins `a_row` or `b_row` floats after the one before.

@@ -1,6 +1,6 @@
 #include "port.h"
 
-#include "arena.h"
+#include <utility>
 
 namespace mindvoxel {
 namespace {
@@ -17,26 +17,26 @@ Input::Input(const Desc &outer, const Desc &inner) : outer_(outer), inner_(inner
 // oneDNN's handles are not const; inputs are only read.
 memory Input::Outer(const float *data) const { return {outer_, Engine(), const_cast<float *>(data)}; }
 
-void Input::Convert(const float *data, memory *inner) const {
+void Input::Convert(const float *data, memory inner) const {
   memory outer = Outer(data);
-  convert_->execute(Stream(), outer, *inner);
+  convert_->execute(Stream(), outer, inner);
 }
 
 memory Input::Bring(const float *data) const {
   if (!convert_) return Outer(data);
   memory inner = Arena::Get().Take(inner_);
-  Convert(data, &inner);
+  Convert(data, inner);
   return inner;
 }
 
 memory Weights::Bring(const float *data) const {
   if (!keeps_ || !input_.converts()) return input_.Bring(data);
   if (!kept_) {
-    memory fresh(input_.inner(), Engine());
-    input_.Convert(data, &fresh);
-    kept_ = fresh;
+    Kept fresh(input_.inner());
+    input_.Convert(data, fresh.get());
+    kept_.emplace(std::move(fresh));
   }
-  return kept_;
+  return kept_->get();
 }
 
 Output::Output(const Desc &outer, const Desc &inner)

@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "onednn.h"
+#include "arena.h"
 
 namespace mindvoxel {
 
@@ -15,7 +15,7 @@ class Input {
   // The converted tensor in the arena, or the caller's own memory where both descriptions agree.
   memory Bring(const float *data) const;
   bool converts() const { return convert_.has_value(); }
-  void Convert(const float *data, memory *inner) const;
+  void Convert(const float *data, memory inner) const;
   const Desc &inner() const { return inner_; }
 
  private:
@@ -35,7 +35,7 @@ class Weights {
  private:
   Input input_;
   bool keeps_ = false;
-  mutable memory kept_;
+  mutable std::optional<Kept> kept_;
 };
 
 // From the primitive's layout out to the caller's f32 memory.

@@ -92,14 +92,16 @@ class WinogradForward : public Forward {
 
   // The transformed weights.
   const float *Factors(const float *weights) {
-    if (kept_) return Floats(kept_);
+    if (kept_) return Floats(kept_->get());
     const Desc desc({strips_.points() * strips_.weights_stride()}, Type::f32, memory::format_tag::a);
-    const memory fresh = keeps_weights_ ? memory(desc, Engine()) : Arena::Get().Take(desc);
+    std::optional<Kept> own;
+    if (keeps_weights_) own.emplace(desc);
+    float *factors = Floats(own ? own->get() : Arena::Get().Take(desc));
     const float *taps_first = Floats(weights_.Bring(weights));
 #pragma omp parallel num_threads(NumThreads())
-    strips_.Weights(taps_first, flip_, Floats(fresh));
-    if (keeps_weights_) kept_ = fresh;
-    return Floats(fresh);
+    strips_.Weights(taps_first, flip_, factors);
+    kept_ = std::move(own);
+    return factors;
   }
 
   void Compute(Source src, const float *factors, const float *bias, Pieces<float> dst) {
@@ -135,7 +137,7 @@ class WinogradForward : public Forward {
   bool flip_, keeps_weights_;
   Input src_, weights_;
   Output dst_;
-  memory kept_;
+  std::optional<Kept> kept_;
 };
 
 class WinogradWeights {
