@@ -207,12 +207,12 @@ const Variant *VariantOf(const Case &c, int outputs) {
   return winograd::FindVariant(s.taps[0], s.taps[1], outputs);
 }
 
-// Rows of products at each point, and those that cost as much as transforming the weights.
+// Rows of products at each point.
 double Rows(const Case &c, const Variant &variant) {
   const Shape s(c);
   const auto ceil_divide = [](int64_t size, int64_t unit) { return (size + unit - 1) / unit; };
   const int64_t strips = ceil_divide(s.out[0], variant.outputs_depth) * ceil_divide(s.out[1], variant.outputs_height);
-  return static_cast<double>(s.images * s.out[2] * strips) + kWeightRows;
+  return static_cast<double>(s.images * s.out[2] * strips);
 }
 
 // 6 outputs at a time where that saves enough. With a kernel of 5 the rounding error is ten times that of 4 outputs,
@@ -220,7 +220,8 @@ double Rows(const Case &c, const Variant &variant) {
 const Variant &ForwardVariant(const Case &c) {
   const Variant &four = *VariantOf(c, 4), &six = *VariantOf(c, 6);
   if (six.taps_height == 5 && c.precision != Precision::kBf16) return four;
-  return six.points() * Rows(c, six) < kSixShare * four.points() * Rows(c, four) ? six : four;
+  const auto cost = [&](const Variant &v) { return v.points() * (Rows(c, v) + kWeightRows); };
+  return cost(six) < kSixShare * cost(four) ? six : four;
 }
 
 class WinogradBackward : public Backward {
@@ -267,7 +268,8 @@ bool WantsWinograd(const Case &c, bool data) {
   if (weight_bytes * NumThreads() > kMostWeightBytes) return false;
   const int64_t voxels = s.images * s.out[0] * s.out[1] * s.out[2];
   const auto direct = static_cast<double>(voxels * s.taps[0] * s.taps[1]) / variant.points();
-  return direct >= Rows(c, variant) * (is_bf16 ? kLeastGainBf16 : kLeastGain);
+  const double rows = Rows(c, variant) + (c.keeps_weights ? 0 : kWeightRows);
+  return direct >= rows * (is_bf16 ? kLeastGainBf16 : kLeastGain);
 }
 
 std::unique_ptr<Forward> MakeWinogradForward(const Case &c) {
