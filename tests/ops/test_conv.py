@@ -330,6 +330,20 @@ def test_a_result_larger_than_the_caches(kernel):
         assert_close(whole[part][inner], small[inner], 2e-5)
 
 
+def test_a_finer_result_larger_than_the_caches():
+    """Its halves are those of the halves of its source, to the bit."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((1, 16, 20, 80, 84), np.float32), rng.standard_normal((16, 16, 2, 2, 2), np.float32)
+    geometry = Geometry((2, 2, 2), (0, 0, 0), (0, 0, 0), transposed=True, blocked_in=True, blocked_out=True)
+    op, numbers = convolution(geometry, 16, False)
+    whole = from_blocks(op(ms.Tensor(to_blocks(x)), ms.Tensor(w), numbers).asnumpy())
+    assert whole.nbytes > 64 << 20
+    halves = [
+        from_blocks(op(ms.Tensor(to_blocks(half)), ms.Tensor(w), numbers).asnumpy()) for half in np.split(x, 2, 2)
+    ]
+    assert (whole == np.concatenate(halves, 2)).all()
+
+
 @pytest.mark.parametrize("has_bias", [False, True])
 def test_the_first_layer_computes_no_gradient_of_the_image(has_bias, tmp_path):
     """Both layers have the same geometry, so only the tag tells their gradients apart."""
