@@ -126,18 +126,23 @@ def test_a_photo_that_cannot_be_read_does_not_stop_the_others(infer):
     for name in ("a.png", "c.png"):
         write_photo(infer.input / name, PLAIN)
     as_file(infer.input / "b.jpg", JPEG[:-1])
+    (infer.input / "d.jpg").symlink_to("absent")
     done = infer()
     assert done.returncode == 1
-    first, last = done.stderr.splitlines()
+    first, second, last = done.stderr.splitlines()
     assert first.startswith("b.jpg failed: ") and "truncated" in first
-    assert last.startswith("error: 1 of 3 photos failed (b.jpg)")
+    assert second.startswith("d.jpg failed: ") and "no such file" in second
+    assert last.startswith("error: 2 of 4 photos failed (b.jpg, d.jpg)")
     assert [row["photo"] for row in rows_of(infer.output)[::5]] == ["a.png", "c.png"]
     assert files_of(infer.output) == ["predictions.csv", "report.json"]
 
 
-def photo_alone_that_is_cut(infer):
-    infer.input = as_file(infer.input / "a.jpg", JPEG[:-1])
-    return (), "a.jpg: truncated"
+def test_a_photo_alone_ends_both_programs_alike(infer, run, tmp_path, capfd):
+    infer.input = as_file(tmp_path / "a.jpg", JPEG[:-1])
+    assert "a.jpg: truncated" in infer.refused()
+    words = ["--model_dir", run, "--input", infer.input, "--output", tmp_path / "theirs", "--device_target", "CPU"]
+    assert predict.main(list(map(str, words)), model="resnet50") == 2
+    assert "a.jpg: truncated" in capfd.readouterr().err
 
 
 def folder_without_photos(infer):
@@ -176,7 +181,6 @@ def bundle_without_its_answer(infer):
 @pytest.mark.parametrize(
     "damage",
     [
-        photo_alone_that_is_cut,
         folder_without_photos,
         mirrors,
         table_that_is_there,

@@ -50,6 +50,7 @@ SAME = {
     "full_colour.jpeg": coded("RGB", "JPEG", subsampling=0),
     "half_colour.jpg": coded("RGB", "JPEG", subsampling=2),
     "progressive.jpg": coded("RGB", "JPEG", subsampling=2, progressive=True),
+    "rgb.jpg": coded("RGB", "JPEG", keep_rgb=True),
     "restarts.jpg": coded("RGB", "JPEG", subsampling=2, quality=20, restart_marker_blocks=2),
     "more.jpg": coded("L", "JPEG") + b"more",
 }
@@ -73,7 +74,9 @@ JPEG = coded("RGB", "JPEG")
 REFUSED = {
     "cut.jpg": (JPEG[: len(JPEG) // 2], "truncated after"),
     "without_end.jpg": (JPEG[:-1], "truncated after"),
+    "two_frames.jpg": (JPEG[:2] + bytes.fromhex("ffc0 0008 08 ffff ffff 03") + JPEG[2:], "65535×65535 pixels"),
     "cut.png": (SAME["rgb.png"][:-200], "cannot read it|cannot be decoded"),
+    "without_end.png": (SAME["rgb.png"][:-12], "cannot read it|cannot be decoded"),
     "header.png": (SAME["palette.png"].replace(b"PLTE", b"PLTE\xff", 1), "cannot read it|cannot be decoded"),
     "no_header.png": (SAME["rgb.png"][:20], "damaged, no PNG header"),
     "cmyk.jpg": (coded("CMYK", "JPEG"), "CMYK; convert it to RGB or grey"),

@@ -113,7 +113,7 @@ def test_what_is_refused(cpu, tmp_path, capfd):
 
     photo_checkpoint(tmp_path, change=overflow)
     bundle = ("--file_format", "BUNDLE")
-    assert "photos change their class, 1% may; not kept" in refused(1, *bundle, "--precision", "f16")
+    assert "photos change their class; not kept" in refused(1, *bundle, "--precision", "f16")
     assert "which has one head; leave it out" in refused(2, *bundle, "--prune", 1)
     (tmp_path / "best.json").touch()
     assert "resnet50 tells the class of photos" in refused(2, *bundle, "--postprocessing", tmp_path / "best.json")

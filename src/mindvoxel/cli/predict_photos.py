@@ -94,13 +94,16 @@ def _raise(error: OSError):
 
 
 def _classify(photos: dict[str, Path], classifier: Classifier, table: Path, batch_size: int) -> None:
-    """Write the table of all photos that can be read; raises WorkError that names the others."""
+    """Write the table of all photos that can be read; raises WorkError that names the others, of a lone photo
+    InputError."""
     begin, done, logits, failed, network = time.perf_counter(), [], [], [], 0.0
     with progress(total=len(photos), what="classifying", unit="photo") as bar:
         for names, results in _batches(photos, classifier, batch_size):
             read = {n: r for n, r in zip(names, results, strict=True) if not isinstance(r, Exception)}
             for name, fault in zip(names, results, strict=True):
                 if name not in read:
+                    if len(photos) == 1 and isinstance(fault, InputError):
+                        raise fault
                     failed.append(name.encode("utf-8", "backslashreplace").decode())  # an archive may leave other bytes
                     LOGGER.error("%s failed: %s", failed[-1], str(fault) or "not enough memory")
             start = time.perf_counter()
