@@ -81,6 +81,7 @@ def checkpoint_meta(path) -> str:
         ("train", ["--resume", "RUN", "--init_from", "RUN/best.ckpt"], "--init_from has no place beside --resume"),
         ("eval", ["--ckpt_path", "RUN/best.ckpt", "--prune", "2"], "--prune 2"),
         ("eval", ["--ckpt_path", "RUN/best.ckpt", "--tta", "full"], "unrecognized arguments: --tta full"),
+        ("eval", ["--ckpt_path", "RUN/best.ckpt", "--crop_area", "0.1,1"], "unrecognized arguments: --crop_area 0.1,1"),
         ("eval", ["--ckpt_path", "RUN/best.ckpt", "--data_path", "PHOTOS/val"], "val/val: no such folder"),
     ],
 )
