@@ -22,7 +22,7 @@ CLASSES = ("a,b", "bee", "cow", "dog", "eel", "fox")
 
 @pytest.fixture(scope="module")
 def trained(cpu, tmp_path_factory):
-    return photos_run(tmp_path_factory.mktemp("photos") / "run", CLASSES)
+    return photos_run(tmp_path_factory.mktemp("photos") / "run", CLASSES, network__depths=[1])
 
 
 @pytest.fixture(scope="module")
