@@ -14,8 +14,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  /// One window, (C, [D,] H, W) -> logits (K, [D,] H, W), of a photo (K); both float32, contiguous, of the sizes that the
-  /// bundle names.  Throws EngineError where the runtime fails.
+  /// One window, (C, [D,] H, W) -> logits (K, [D,] H, W), of a photo (K); both float32, contiguous, of the sizes that
+  /// the bundle names.  Throws EngineError where the runtime fails.
   virtual void run(const float* window, float* logits) = 0;
 
   /// One line for the log: runtime, its version, device, precision.

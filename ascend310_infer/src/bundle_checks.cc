@@ -70,7 +70,7 @@ void check_photos(const Bundle& bundle, const Check& check) {
   check.that(bundle.channels == colours, "channels of the way photo must be " + in_brackets(colours));
   check.that(form.size >= 1 && form.size <= form.short_side && form.short_side <= kMostPixels,
              text("preprocessing.size is ", form.size, " and short_side ", form.short_side,
-                  ", and 1 <= size <= ", "short_side <= ", kMostPixels, " is needed"));
+                  ", and 1 <= size <= short_side <= ", kMostPixels, " is needed"));
   check.that(std::all_of(form.sd.begin(), form.sd.end(), [](float sd) { return sd > 0; }),
              "preprocessing.sd must be above 0");
   check.that(bundle.num_classes() >= 2, "classes must be two at least");

@@ -32,7 +32,7 @@ std::vector<PhotoFile> photos_below(const fs::path& folder) {
     const fs::path& path = entry->path();
     if (path.filename().string()[0] == '.') {
       entry.disable_recursion_pending();
-    } else if (is_photo(path) && entry->is_regular_file()) {
+    } else if (std::error_code none; is_photo(path) && !entry->is_directory(none)) {  // a link to nothing is told later
       photos.push_back({path.lexically_relative(folder).generic_string(), path});
     }
   }
@@ -59,9 +59,6 @@ std::vector<PhotoFile> find_photos(const fs::path& input) {
     }
   } catch (const fs::filesystem_error& error) {
     throw InputError(text(input.string(), ": cannot be looked into (", error.code().message(), ")"));
-  }
-  for (const PhotoFile& photo : photos) {
-    if (!is_utf8(photo.name)) throw InputError(input.string() + ": the name of a photo is not UTF-8; rename it");
   }
   return photos;
 }

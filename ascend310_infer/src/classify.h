@@ -25,7 +25,7 @@ struct Prediction {
 };
 
 /// A photo, or all JPEG and PNG files of a folder and of those in it, by path; none has been read.  Throws InputError
-/// where there is none, or a name is no UTF-8.
+/// where there is none.
 std::vector<PhotoFile> find_photos(const std::filesystem::path& input);
 
 /// All classes, the likeliest first; of equals the first class.  Throws WorkError where a logit is not finite.

@@ -4,8 +4,11 @@
 #include <array>
 #include <csetjmp>
 #include <cstdio>
-// after cstdio, which it needs
+#include <new>
+// after cstdio, which they need
 #include <jpeglib.h>
+// after jpeglib.h
+#include <jerror.h>
 
 #include "errors.h"
 
@@ -13,7 +16,7 @@ namespace mindvoxel {
 namespace {
 
 constexpr unsigned int kBlock = 8;      // pixels along a side of what is transformed at once
-constexpr std::size_t kMostRows = 64;   // of a component in one step: 2 blocks of 16, and more
+constexpr std::size_t kMostRows = 16;   // of a component in one step: 2 blocks of 8, or 1 of 16
 constexpr int kLuma = 0, kColours = 3;  // components
 
 /// What libjpeg does where it gives up: it must not return.
@@ -45,7 +48,6 @@ class Decoder {
     state_.err = jpeg_std_error(&fault_.base);
     fault_.base.error_exit = give_up;
     fault_.base.output_message = say_nothing;  // a warning: Python's reader passes over it, too
-    jpeg_create_decompress(&state_);
   }
   ~Decoder() { jpeg_destroy_decompress(&state_); }
   Decoder(const Decoder&) = delete;
@@ -54,6 +56,7 @@ class Decoder {
   /// The first step; data must outlive this.
   const jpeg_decompress_struct& read_header(const std::string& data) {
     guarded([&] {
+      jpeg_create_decompress(&state_);
       auto* bytes = reinterpret_cast<unsigned char*>(const_cast<char*>(data.data()));
       jpeg_mem_src(&state_, bytes, static_cast<unsigned long>(data.size()));
       jpeg_read_header(&state_, TRUE);
@@ -118,15 +121,17 @@ class Decoder {
   /// What `work` makes must need no destructor: libjpeg leaves it by a jump.
   template <typename Work>
   void guarded(const Work& work) {
-    if (setjmp(fault_.jump) != 0) throw InputError(fault_.reason.data());
-    work();
+    if (setjmp(fault_.jump) == 0) return work();
+    if (fault_.base.msg_code == JERR_OUT_OF_MEMORY) throw std::bad_alloc();
+    throw InputError(fault_.reason.data());
   }
 
   jpeg_decompress_struct state_{};
   Fault fault_{};
 };
 
-/// ITU T.871 in 16 bits behind the point, as libjpeg rounds.
+/// ITU T.871 in 16 bits behind the point, by the digits of libjpeg 9; libjpeg-turbo has fewer, and now and
+/// then a green that is one off.
 void to_rgb(const Planes& planes, Photo& photo) {
   constexpr int kHalf = 1 << 15;
   const auto clip = [](int value) { return static_cast<std::uint8_t>(std::clamp(value, 0, 255)); };
@@ -143,7 +148,7 @@ void to_rgb(const Planes& planes, Photo& photo) {
   }
 }
 
-/// How often the colours' pixels stand in one of the luma's along a side: 1 or 2; 0: otherwise.
+/// How many of the luma's pixels stand in one of the colours' along each side: 1 or 2; 0: none of these.
 unsigned int ratio_of(const jpeg_decompress_struct& head) {
   if (head.num_components != kColours || head.jpeg_color_space != JCS_YCbCr) return 0;
   for (int c = 1; c < kColours; ++c) {

@@ -1,8 +1,9 @@
 // A JPEG file's pixels as Python's reader, SimpleITK, gives them.
 //
-// It brings libjpeg 9, which spreads colours that are stored at half size in the inverse cosine transform; Debian's
+// It brings libjpeg 9, which spreads colours that are stored at half size in the inverse cosine transform; the system's
 // libjpeg-turbo interpolates them afterwards.  Pixels where colours change differ by up to 20, enough to move a
-// probability.  But libjpeg-turbo has the same transform, for those who ask for twice the size.
+// probability.  libjpeg-turbo has the same transform, but for all components of a pass at once: such a file is decoded
+// twice, its luma as it is and its colours at twice their size.
 #pragma once
 
 #include <string>

@@ -65,7 +65,7 @@ Head jpeg_head(const fs::path& path, const std::string& data) {
     if (code == 0xD9 || at + 2 > data.size()) break;
     const std::size_t length = bytes.at(at, 2);
     if (length < 2 || at + length > data.size()) break;
-    if (is_frame(code) && length >= 8) {
+    if (is_frame(code) && length >= 8 && head.bits == 0) {  // libjpeg, too, goes by the first
       head = {bytes.at(at + 5, 2), bytes.at(at + 3, 2), static_cast<unsigned int>(bytes.at(at + 2, 1))};
       num_values = bytes.at(at + 7, 1);
     }

@@ -60,7 +60,10 @@ class Decoder {
     photo.pixels.resize(row_bytes * photo.height);
     std::vector<png_bytep> rows(photo.height);
     for (std::size_t y = 0; y < photo.height; ++y) rows[y] = photo.pixels.data() + y * row_bytes;
-    guarded([&] { png_read_image(png_, rows.data()); });
+    guarded([&] {
+      png_read_image(png_, rows.data());
+      png_read_end(png_, nullptr);
+    });
     return photo;
   }
 

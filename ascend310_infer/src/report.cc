@@ -83,9 +83,15 @@ void print_table(const Report& report, std::ostream& out) {
   for (const char* name : kStageNames) out << std::setw(15) << std::string(name) + " s";
   out << std::setw(15) << "all s" << std::setw(9) << "calls"
       << "\n";
+  std::size_t hidden = 0;
   for (std::size_t i = 0; i < report.cases.size(); ++i) {
-    if (i < kMostRows || !report.cases[i].fault.empty()) print_row(out, report.cases[i], name_width);
+    if (i < kMostRows || !report.cases[i].fault.empty()) {
+      print_row(out, report.cases[i], name_width);
+    } else {
+      ++hidden;
+    }
   }
+  if (hidden > 0) out << "and " << hidden << " more without a fault, each in report.json\n";
   const CaseReport total = total_of(report.cases);
   if (report.cases.size() > 1) print_row(out, total, name_width);
   out << std::fixed << std::setprecision(2) << "load " << report.load_s << " s, in all " << report.total_s << " s; "

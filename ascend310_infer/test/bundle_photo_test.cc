@@ -1,50 +1,21 @@
-#include <gtest/gtest.h>
-
 #include <functional>
-#include <nlohmann/json.hpp>
 
-#include "bundle.h"
-#include "checksum.h"
-#include "errors.h"
-#include "temporary.h"
+#include "made_bundle.h"
 
 namespace mindvoxel {
 namespace {
 
 using nlohmann::json;
 
-/// A classifier's bundle of four small files, and its deploy.json.
-class PhotoBundleTest : public testing::Test {
+class PhotoBundleTest : public MadeBundle {
  protected:
-  PhotoBundleTest() {
-    for (const char* name : {"model.mindir", "model.onnx", "reference/image.png", "reference/predictions.csv"}) {
-      write_text(folder.path / name, "none");
-      deploy["files"][name] = {{"bytes", 4}, {"sha256", sha256_of(folder.path / name)}};
-    }
-  }
-
-  Bundle read() const {
-    write_text(folder.path / "deploy.json", deploy.dump(1));
-    return read_bundle(folder.path);
-  }
-
-  /// The message with which the bundle is refused.
-  std::string refused() const {
-    try {
-      read();
-    } catch (const InputError& error) {
-      return error.what();
-    }
-    return "not refused";
-  }
-
-  TemporaryFolder folder;
-  json deploy = json::parse(R"({
+  PhotoBundleTest()
+      : MadeBundle({"reference/image.png", "reference/predictions.csv"}, R"({
     "version": 1, "model": "resnet50",
     "network": {"input": "image", "output": "logits", "input_shape": [1, 3, 6, 6], "output_shape": [1, 2]},
     "channels": ["red", "green", "blue"],
     "classes": [{"value": 0, "name": "n01"}, {"value": 1, "name": "n02"}],
-    "preprocessing": {"way": "photo", "short_side": 7, "size": 6, "mean": [123.5, 116, 103], "sd": [1, 2, 3]}})");
+    "preprocessing": {"way": "photo", "short_side": 7, "size": 6, "mean": [123.5, 116, 103], "sd": [1, 2, 3]}})") {}
 };
 
 TEST_F(PhotoBundleTest, EveryValueArrives) {

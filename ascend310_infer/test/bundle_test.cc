@@ -1,50 +1,18 @@
 #include "bundle.h"
 
-#include <gtest/gtest.h>
-
 #include <functional>
-#include <nlohmann/json.hpp>
 
-#include "checksum.h"
-#include "errors.h"
-#include "temporary.h"
+#include "made_bundle.h"
 
 namespace mindvoxel {
 namespace {
 
 using nlohmann::json;
 
-/// A bundle of four small files, and its deploy.json.
-class BundleTest : public testing::Test {
+class BundleTest : public MadeBundle {
  protected:
-  BundleTest() {
-    const char* names[] = {"model.mindir", "model.onnx", "reference/image.nii.gz", "reference/labels.nii.gz"};
-    for (const char* name : names) {
-      write_text(folder.path / name, std::string("of ") + name);
-      deploy["files"][name] = {{"bytes", std::filesystem::file_size(folder.path / name)},
-                               {"sha256", sha256_of(folder.path / name)}};
-    }
-  }
-
-  Bundle read() const {
-    write_text(folder.path / "deploy.json", deploy.dump(1));
-    return read_bundle(folder.path);
-  }
-
-  /// The message with which the bundle is refused.
-  std::string refused() const {
-    try {
-      read();
-    } catch (const InputError& error) {
-      const std::string message = error.what();
-      EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-      return message;
-    }
-    return "not refused";
-  }
-
-  TemporaryFolder folder;
-  json deploy = json::parse(R"({
+  BundleTest()
+      : MadeBundle({"reference/image.nii.gz", "reference/labels.nii.gz"}, R"({
     "version": 1, "model": "unet3d", "made_with": {"unknown": ["key"]},
     "network": {"input": "image", "output": "logits", "input_shape": [1, 2, 4, 6, 5],
                 "output_shape": [1, 3, 4, 6, 5], "layout": "NCDHW", "precision": "f32"},
@@ -58,7 +26,7 @@ class BundleTest : public testing::Test {
       "image_interpolation": "cubic", "logits_interpolation": "linear"},
     "sliding": {"window": [4, 6, 5], "overlap": 0.5, "spread": true, "blend": "nnunet", "average": "logits",
       "pad_value": 0.0, "tta_axes": [0, 2], "validated_with_tta": true},
-    "postprocessing": {"keep_largest": [[1, 4], [4]], "neighbours": 26}})");
+    "postprocessing": {"keep_largest": [[1, 4], [4]], "neighbours": 26}})") {}
 };
 
 TEST_F(BundleTest, EveryValueArrives) {

@@ -58,8 +58,16 @@ TEST(FindPhotos, RefusesNone) {
   const TemporaryFolder folder;
   EXPECT_THROW(find_photos(folder.path), InputError);
   EXPECT_THROW(find_photos(folder.path / "absent"), InputError);
+}
+
+TEST(FindPhotos, NamesWhatCannotBeReadAmongTheOthers) {
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder.path / "folder.jpg");
+  std::filesystem::create_directory_symlink(folder.path / "folder.jpg", folder.path / "link.jpg");
+  std::filesystem::create_symlink("absent", folder.path / "nothing.jpg");
+  std::filesystem::create_symlink("round.jpg", folder.path / "round.jpg");
   write_text(folder.path / "\xff.jpg", "");
-  EXPECT_THROW(find_photos(folder.path), InputError);
+  EXPECT_EQ(names_in(folder.path), (std::vector<std::string>{"nothing.jpg", "round.jpg", "\xff.jpg"}));
 }
 
 TEST(MostApart, IsOfTheClassesThatTheBundleNames) {

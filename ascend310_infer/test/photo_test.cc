@@ -115,6 +115,8 @@ TEST(ReadPhoto, JpegMarkersAreFollowed) {
   EXPECT_EQ(refused(start + frame(0, 3) + end), "1×0 pixels; 1 to 268435456 are taken, make it smaller");
   EXPECT_NE(refused(start + frame(1, 3) + end).find("it cannot be decoded ("), std::string::npos)
       << refused(start + frame(1, 3) + end);
+  const std::string wide = bytes_of({0xFF, 0xC0, 0, 8, 8, 0xFF, 0xFF, 0xFF, 0xFF, 3});
+  EXPECT_EQ(refused(start + wide + frame(1, 3) + end), "65535×65535 pixels; 1 to 268435456 are taken, make it smaller");
 }
 
 TEST(ReadPhoto, AFileThatIsNotThere) {

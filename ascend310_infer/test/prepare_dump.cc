@@ -3,8 +3,8 @@
 // prepare_dump read OUT FILE...             OUT.bin: the scan, raw float32 (C, D, H, W); OUT.json: its grid
 // prepare_dump prepare OUT FILE... BUNDLE   the preprocessed image, and its grid
 // prepare_dump restore OUT FILE... BUNDLE   V-Net's preprocessed image, back on the grid of the scan
-// prepare_dump photo OUT PHOTO [BUNDLE]     OUT.bin: the photo (H, W, 3), or with a bundle (3, size, size); OUT.json:
-// H, W prepare_dump labels OUT FILE              OUT: the file's values as labels
+// prepare_dump photo OUT PHOTO [BUNDLE]     OUT.bin: the photo, or with a bundle (3, size, size); OUT.json: (H, W, 3)
+// prepare_dump labels OUT FILE              OUT: the file's values as labels
 #include <chrono>
 #include <fstream>
 #include <iostream>

@@ -208,7 +208,7 @@ def test_a_scan_of_one_s_own(cpu, tmp_path, capfd):
     scan = read_image(Case("scan", tuple(files), None))
     assert np.array_equal(image.voxels, scan.voxels)
     assert image.spacing_mm == pytest.approx(scan.spacing_mm)
-    assert "windows of the reference case: 4" in capfd.readouterr().out
+    assert "inputs compared: 4" in capfd.readouterr().out
     words = ("unet3d", "--file_format", "BUNDLE", "--reference_case", files[0])
     assert run(ckpt, tmp_path / "one", *words) == 2
     assert "1 channels, the network takes 2; name that many" in capfd.readouterr().err

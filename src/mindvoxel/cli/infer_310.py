@@ -136,13 +136,12 @@ def _segment(program: str, bundle: Bundle, cases: list[Case], folder: Path, flag
             _stage(case, Path(scans), len(bundle.channels))
         words = [program, "--bundle", bundle.folder, "--input", scans, "--output", folder, "--overwrite", *flags]
         words += ["--tta"] if bundle.validated_with_tta else []
-        status = _run(words)
-    if status:
-        raise SystemExit(status if status > 0 else 128 - status)  # it has said why
+        _run(words)
 
 
-def _run(words: list) -> int:
-    """The exit status of a program; where this process is told to end, the program is too, and has ended first."""
+def _run(words: list) -> None:
+    """Run a program, with whose status this one ends where it fails; where this process is told to end, the program is
+    too, and has ended first."""
 
     def stop(*_):
         raise SystemExit(128 + signal.SIGTERM)
@@ -151,13 +150,15 @@ def _run(words: list) -> int:
     try:
         process = subprocess.Popen(list(map(str, words)))
         try:
-            return process.wait()
+            status = process.wait()
         except BaseException:
             process.terminate()
             process.wait()
             raise
     finally:
         signal.signal(signal.SIGTERM, before)
+    if status:
+        raise SystemExit(status if status > 0 else 128 - status)  # it has said why
 
 
 def _stage(case: Case, folder: Path, num_channels: int) -> None:

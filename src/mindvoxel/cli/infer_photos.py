@@ -18,8 +18,8 @@ TABLE = Path(PREDICTIONS).name
 BEYOND = 6  # the rank of a true class that is none of the five in the table
 
 
-def infer(args: Namespace, bundle: Bundle, flags: list[str], run: Callable[[list], int]) -> None:
-    """args: --infer, --data_path, --split_file_path and --output_path.  flags: of the program.  run: it."""
+def infer(args: Namespace, bundle: Bundle, flags: list[str], run: Callable[[list], None]) -> None:
+    """args: --infer, --data_path, --split_file_path and --output_path.  flags: of the program.  run: runs it."""
     if args.split_file_path != "none":
         raise InputError(
             f"--split_file_path {args.split_file_path}: all photos of val/ are scored; give none in its place"
@@ -34,9 +34,7 @@ def infer(args: Namespace, bundle: Bundle, flags: list[str], run: Callable[[list
             link = Path(staged, photo.relative)
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(photo.path.resolve())
-        status = run([args.infer, "--bundle", bundle.folder, "--input", staged, "--output", folder, *flags])
-    if status:
-        raise SystemExit(status if status > 0 else 128 - status)  # it has said why
+        run([args.infer, "--bundle", bundle.folder, "--input", staged, "--output", folder, *flags])
     rows = _rows(folder / TABLE, photos, classes)
     summary = summarise_photos(rows, classes)
     with naming(folder):

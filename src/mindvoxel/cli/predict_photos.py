@@ -95,7 +95,8 @@ def _raise(error: OSError):
 
 
 def _classify(photos: dict[str, Path], classifier: Classifier, table: Path, batch_size: int) -> None:
-    """Write the table of all photos that can be read; raises WorkError that names the others."""
+    """Write the table of all photos that can be read; raises WorkError that names the others, of a lone photo
+    InputError."""
     begin, rows, failed, network = time.perf_counter(), [], [], 0.0
     bar = progress(total=len(photos), what="classifying", unit="photo")
     with bar, closing(_batches(photos, classifier, batch_size)) as batches:
@@ -103,6 +104,8 @@ def _classify(photos: dict[str, Path], classifier: Classifier, table: Path, batc
             read = {n: r for n, r in zip(names, results, strict=True) if not isinstance(r, Exception)}
             for name, fault in zip(names, results, strict=True):
                 if name not in read:
+                    if len(photos) == 1 and isinstance(fault, InputError):
+                        raise fault
                     failed.append(name.encode("utf-8", "backslashreplace").decode())  # an archive may leave other bytes
                     LOGGER.error("%s failed: %s", failed[-1], str(fault) or "not enough memory")
             start = time.perf_counter()

@@ -80,7 +80,7 @@ def read_jpeg_head(path: Path, data: bytes) -> JpegHead:
         length = int.from_bytes(data[at : at + 2], "big")
         if code == _JPEG_END or length < 2 or at + length > len(data):
             break
-        if code in _JPEG_FRAMES and length >= 8:
+        if code in _JPEG_FRAMES and length >= 8 and head is None:  # libjpeg, too, goes by the first
             bits, height, width, num_values = struct.unpack_from(">BHHB", data, at + 2)
             head = JpegHead(width, height, num_values, bits)
         at += length

@@ -55,7 +55,7 @@ def _verify(partial: Path, folder: Path, check: Check) -> dict[str, dict]:
         name = f"{bundle.ONNX} in bf16"
         found[name] = agreement(onnx_runner(partial / bundle.ONNX, "bf16"), check.pairs, str(folder / name))
     for name, value in found.items():
-        LOGGER.info("%s: %s; windows of the reference case: %d", name, value, len(check.pairs))
+        LOGGER.info("%s: %s; inputs compared: %d", name, value, len(check.pairs))
         if value.shortfall():
             LOGGER.warning("%s: %s; try it on images of your own, or keep to f32", name, value.shortfall())
     return {name: asdict(value) for name, value in found.items()}
