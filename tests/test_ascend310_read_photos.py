@@ -1,6 +1,8 @@
 """The C++ program reads a photograph as Python does: the same pixels, the same refusals, the same preprocessing."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,12 @@ def pixels_of(program: Path, tmp_path: Path, path: Path) -> np.ndarray:
     return found.reshape(head["shape"])
 
 
+def with_text(png: bytes, text: bytes) -> bytes:
+    """A PNG with a comment behind its header."""
+    chunk = b"tEXtComment\0" + text
+    return png[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+
+
 SAME = {
     "rgb.png": coded("RGB", "PNG"),
     "grey.PNG": coded("L", "PNG"),
@@ -45,6 +53,7 @@ SAME = {
     "palette.png": coded("P", "PNG"),
     "clear.png": coded("RGBA", "PNG"),
     "clear_palette.png": coded("P", "PNG", transparency=3),
+    "text.png": with_text(coded("L", "PNG"), b"tRNS"),
     "a_png.JPEG": coded("RGB", "PNG"),
     "grey.jpg": coded("L", "JPEG"),
     "full_colour.jpeg": coded("RGB", "JPEG", subsampling=0),
@@ -82,6 +91,7 @@ REFUSED = {
     "cmyk.jpg": (coded("CMYK", "JPEG"), "CMYK; convert it to RGB or grey"),
     "clear_grey.png": (coded("LA", "PNG"), "grey with transparency"),
     "clear_value.png": (coded("L", "PNG", transparency=3), "grey with transparency"),
+    "hidden_value.png": (with_text(coded("L", "PNG", transparency=3), b"IDAT"), "grey with transparency"),
     "deep.png": (coded("I;16", "PNG"), "16 bits a value"),
     "a.bmp": (coded("RGB", "BMP"), "neither JPEG nor PNG"),
     "empty.jpg": (b"", "neither JPEG nor PNG"),

@@ -82,13 +82,23 @@ Head jpeg_head(const fs::path& path, const std::string& data) {
   return head;
 }
 
+/// Whether a chunk of a PNG says which of its colours are transparent; what texts say does not count.
+bool is_transparent(const std::string& data) {
+  const Bytes bytes(data);
+  for (std::size_t at = kPng.size(); at + 8 <= data.size(); at += 12 + bytes.at(at, 4)) {
+    if (data.compare(at + 4, 4, "tRNS") == 0) return true;
+    if (data.compare(at + 4, 4, "IDAT") == 0) return false;
+  }
+  return false;
+}
+
 Head png_head(const fs::path& path, const std::string& data) {
   if (data.size() < 33 || data.compare(12, 4, "IHDR") != 0) {
     throw InputError(path.string() + ": damaged, no PNG header; copy it again");
   }
   const Bytes bytes(data);
   const std::uint64_t bits = bytes.at(24, 1), colours = bytes.at(25, 1);
-  if (colours == 4 || (colours == 0 && data.find("tRNS") < data.find("IDAT"))) {
+  if (colours == 4 || (colours == 0 && is_transparent(data))) {
     throw InputError(path.string() + ": grey with transparency; save it as RGB, or as grey without it");
   }
   return {bytes.at(16, 4), bytes.at(20, 4), bits > 8 ? static_cast<unsigned int>(bits) : 8};  // fewer: 8 when read

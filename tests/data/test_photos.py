@@ -76,6 +76,20 @@ def test_transparency_is_dropped_and_grey_with_it_refused(tmp_path):
         refused(tmp_path, data, "grey with transparency; save it as RGB")
 
 
+def test_what_a_text_says_is_no_transparency(tmp_path):
+    """And a text that says IDAT does not hide one."""
+
+    def png(*middle: tuple[bytes, bytes]) -> bytes:
+        chunks = [(b"IHDR", struct.pack(">IIBBBBB", 3, 1, 8, 0, 0, 0, 0)), *middle]
+        chunks += [(b"IDAT", zlib.compress(b"\0\5\6\7")), (b"IEND", b"")]
+        whole = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+    said = png((b"tEXt", b"Comment\0tRNS"))
+    assert read_photo(as_file(tmp_path, said)).tolist() == [[[5] * 3, [6] * 3, [7] * 3]]
+    refused(tmp_path, png((b"tEXt", b"Comment\0IDAT"), (b"tRNS", b"\0\6")), "grey with transparency")
+
+
 def test_the_orientation_that_a_camera_noted_is_ignored(tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6

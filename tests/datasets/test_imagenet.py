@@ -1,5 +1,7 @@
 """ImageNet's layout: classes are folders, and what cannot be meant is told."""
 
+import os
+
 import pytest
 
 from mindvoxel.datasets.imagenet import Photo, list_photos
@@ -53,6 +55,12 @@ def test_a_val_folder_of_other_or_no_classes_is_refused(tmp_path):
     lay_out(tmp_path, "val/ILSVRC2012_val_00000001.JPEG")
     said = refused(tmp_path, "val")
     assert "1 photos lie in it without a class (ILSVRC2012_val_00000001.JPEG); move each into" in said
+
+
+@pytest.mark.parametrize("name", [b"train/\xff/1.jpg", b"train/b/\xff.jpg"])
+def test_a_name_that_no_table_could_hold_is_refused(tmp_path, name):
+    lay_out(tmp_path, "train/a/é.jpg", os.fsdecode(name))
+    assert "its name is not UTF-8" in refused(tmp_path)
 
 
 def test_another_split_is_a_mistake_of_the_caller(tmp_path):

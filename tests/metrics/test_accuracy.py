@@ -1,9 +1,9 @@
-"""Top-k by hand: ranks, ties, and what cannot be ranked."""
+"""Ranks by hand: ties, and what cannot be ranked."""
 
 import numpy as np
 import pytest
 
-from mindvoxel.metrics.accuracy import num_correct, ranks_of_truth
+from mindvoxel.metrics.accuracy import ranks_of_truth
 
 LOGITS = np.array([[0.1, 0.9, 0.5, -1.0], [3.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]], np.float32)
 
@@ -11,12 +11,6 @@ LOGITS = np.array([[0.1, 0.9, 0.5, -1.0], [3.0, 2.0, 1.0, 0.0], [0.0, 0.0, 0.0, 
 def test_ranks_by_hand_and_ties_against_the_network():
     assert ranks_of_truth(LOGITS, np.array([1, 3, 0])).tolist() == [0, 3, 3]
     assert ranks_of_truth(LOGITS, np.array([2, 1, 3])).tolist() == [1, 1, 3]
-
-
-def test_correct_within_k():
-    labels = np.array([2, 0, 0])
-    assert [num_correct(LOGITS, labels, k) for k in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]
-    assert num_correct(LOGITS[:0], labels[:0], 1) == 0
 
 
 def test_an_infinite_logit_is_ranked():
@@ -37,8 +31,3 @@ def test_an_infinite_logit_is_ranked():
 def test_what_cannot_be_ranked_is_an_error(logits, labels, said):
     with pytest.raises(ValueError, match=said):
         ranks_of_truth(logits, labels)
-
-
-def test_k_starts_at_one():
-    with pytest.raises(ValueError, match="k must be 1 or more"):
-        num_correct(LOGITS, np.array([0, 0, 0]), 0)

@@ -12,7 +12,7 @@ from mindvoxel.cli import predict
 from mindvoxel.cli.predict_photos import find_photos
 from mindvoxel.data.photos import PhotoForm, prepare_photo, read_photo
 from mindvoxel.errors import InputError
-from mindvoxel.prediction.classifier import predictions_csv
+from mindvoxel.prediction.classifier import likeliest, predictions_csv
 
 from ..photos import a_photo, write_photo
 from ..seeded_runs import photos_run
@@ -22,7 +22,7 @@ CLASSES = ("a,b", "bee", "cow", "dog", "eel", "fox")
 
 @pytest.fixture(scope="module")
 def trained(cpu, tmp_path_factory):
-    return photos_run(tmp_path_factory.mktemp("photos") / "run", CLASSES)
+    return photos_run(tmp_path_factory.mktemp("photos") / "run", CLASSES, network__depths=[1])
 
 
 @pytest.fixture(scope="module")
@@ -165,8 +165,8 @@ def test_nothing_to_classify_is_told(tmp_path):
 
 def test_the_table_by_hand():
     """Two classes of equal logits come in their own order; fewer than five classes give fewer rows."""
-    logits = np.log(np.array([[0.25, 0.5, 0.25]], np.float32))
+    logits = np.log(np.array([0.25, 0.5, 0.25], np.float32))
     expected = 'photo,rank,class,probability\n"a,1.png",1,b,0.500000\n"a,1.png",2,a,0.250000\n"a,1.png",3,c,0.250000\n'
-    assert predictions_csv(["a,1.png"], logits, ("a", "b", "c")) == expected
-    huge = np.array([[1e4, 0.0]], np.float32)
-    assert predictions_csv(["p"], huge, ("a", "b")).splitlines()[1:] == ["p,1,a,1.000000", "p,2,b,0.000000"]
+    assert predictions_csv(likeliest("a,1.png", logits, ("a", "b", "c"))) == expected
+    rows = likeliest("p", np.array([1e4, 0.0], np.float32), ("a", "b"))
+    assert rows == [("p", 1, "a", "1.000000"), ("p", 2, "b", "0.000000")]

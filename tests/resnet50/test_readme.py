@@ -2,6 +2,7 @@
 
 import csv
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -35,8 +36,25 @@ def figures(folder) -> dict:
     return json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
 
 
+@pytest.fixture(scope="module")
+def two_ranks(workspace, run):
+    """What the third and the last line of the launchers say; msrun mostly waits, so that the others go on meanwhile.
+
+    The last layer is new, as there are fewer classes.
+    """
+    enter, _, msrun, mpirun, evaluate = blocks(PAGE, "bash")[1].splitlines()
+    assert mpirun.startswith("bash scripts/train_distribute_gpu.sh 8 0,1,2,3,4,5,6,7 ../imagenet")
+    tiny = f"{SMALLER} --optimizer lars --learning_rate 1 --scheduler poly --init_from {run}/best.ckpt"
+    tiny += " --batch_size 3"
+    (workspace / "results").mkdir()
+    (workspace / "results" / "standalone").symlink_to(run)
+    msrun = "OUTPUT=../results/two " + msrun.replace(" msrun 8 ", " msrun 2 ")
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(bash, "\n".join([enter, msrun, evaluate]), workspace, tiny)
+
+
 @pytest.mark.slow
-def test_train_evaluate_predict_export(workspace):
+def test_train_evaluate_predict_export(workspace, two_ranks):
     said = bash(blocks(PAGE, "bash")[0], workspace, SMALLER)
     results = workspace / "results"
     with (results / "resnet50" / "eval-best" / "metrics.csv").open(newline="") as file:
@@ -56,17 +74,8 @@ def test_train_evaluate_predict_export(workspace):
 
 
 @pytest.mark.slow
-def test_two_ranks_by_msrun_with_lars_at_o2_from_weights_of_other_classes(workspace, run):
-    """The third and the last line of the launchers: the last layer is new, as there are fewer classes."""
-    block = blocks(PAGE, "bash")[1]
-    enter, _, msrun, mpirun, evaluate = block.splitlines()
-    assert mpirun.startswith("bash scripts/train_distribute_gpu.sh 8 0,1,2,3,4,5,6,7 ../imagenet")
-    tiny = f"{SMALLER} --optimizer lars --learning_rate 1 --scheduler poly --init_from {run}/best.ckpt"
-    tiny += " --batch_size 3"
-    (workspace / "results").mkdir(exist_ok=True)
-    (workspace / "results" / "standalone").symlink_to(run)
-    msrun = "OUTPUT=../results/two " + msrun.replace(" msrun 8 ", " msrun 2 ")
-    said = bash("\n".join([enter, msrun, evaluate]), workspace, tiny)
+def test_two_ranks_by_msrun_with_lars_at_o2_from_weights_of_other_classes(workspace, two_ranks):
+    said = two_ranks.result()
     assert "2 steps an epoch of batch 3 on 2 device(s), epochs 0 to 1, O2" in said
     assert "2 mismatched, 0 absent" in said
     last = figures(workspace / "results" / "two")

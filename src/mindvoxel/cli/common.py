@@ -183,12 +183,12 @@ def flag(argv: Sequence[str], name: str) -> str | None:
 
 
 def add_recipe_flags(parser: Parser, recipe: EasyDict, sections: tuple[str, ...], default: str = "recipe: {}") -> None:
-    """One flag for each value of these sections of the recipe; what is not given stays as it is, which `default`
-    says in the help text."""
+    """One flag for each value of these sections of the recipe, or of single keys (data.size); what is not given stays
+    as it is, which `default` says in the help text."""
     group = parser.add_argument_group("recipe", "any value of the recipe; lists as 64,128,128")
     texts = config.describe(recipe.model)
     for key, value in config.flatten(recipe).items():
-        if key.split(".")[0] in sections:
+        if {key, key.split(".")[0]} & set(sections):
             shown = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             help_text = f"{texts[key]} ({default.format(shown or 'none')})".replace("%", "%%")
             group.add_argument(

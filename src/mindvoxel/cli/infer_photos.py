@@ -31,7 +31,7 @@ def infer(args: Namespace, bundle: Bundle, flags: list[str], run: Callable[[list
     (folder / TABLE).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as staged:
         for photo in photos:
-            link = Path(staged, _name_of(photo))
+            link = Path(staged, photo.relative)
             link.parent.mkdir(exist_ok=True)
             link.symlink_to(photo.path.resolve())
         run([args.infer, "--bundle", bundle.folder, "--input", staged, "--output", folder, *flags])
@@ -44,10 +44,6 @@ def infer(args: Namespace, bundle: Bundle, flags: list[str], run: Callable[[list
     LOGGER.info("%s, metrics.csv and summary.json in %s", TABLE, folder)
 
 
-def _name_of(photo: Photo) -> str:
-    return f"{photo.path.parent.name}/{photo.path.name}"
-
-
 def _rows(table: Path, photos: Sequence[Photo], classes: Sequence[str]) -> list[dict]:
     """As metrics.photos.score_photos makes them, without the loss, of which the table holds too little."""
     ranks: dict[str, dict[str, int]] = {}
@@ -56,7 +52,7 @@ def _rows(table: Path, photos: Sequence[Photo], classes: Sequence[str]) -> list[
             ranks.setdefault(row["photo"], {})[row["class"]] = int(row["rank"])
     rows = []
     for photo in photos:
-        name, true = _name_of(photo), classes[photo.label]
+        name, true = photo.relative, classes[photo.label]
         if name not in ranks:
             raise WorkError(f"{table}: says nothing of {name}; classify the photos again")
         best = min(ranks[name], key=ranks[name].get)

@@ -3,8 +3,8 @@
 A kind is a module of this package with
 add_train_flags(parser), settle(args)       its flags of train.py, and what follows from them before anything is read
 data_paths(args, stored)                    where the data lie, absolute; stored: of the run that is resumed, or {}
-TrainJob(args, recipe, paths, device)       the data of a run, and build, start, restore, callbacks and finish
-add_eval_flags(parser), EVAL_SECTIONS       its flags of eval.py, and the sections of the recipe that can be changed
+TrainJob(args, recipe, paths, device, meta) the data of a run, and build, start, restore, measure, callbacks, finish
+add_eval_flags(parser), EVAL_SECTIONS       its flags of eval.py, and what of the recipe can be changed
 EvalJob(args, recipe, meta)                 what is evaluated, and score and report: rows of metrics, and their tables
 """
 

@@ -97,11 +97,12 @@ def labelled(photos: list, classes: tuple[str, ...], recipe: EasyDict):
     """The photos as the network of a recipe is evaluated on them."""
     from mindvoxel.train.photos import LabelledPhotos, form_of
 
-    size = min(recipe.eval.eval_batch_size, max(len(photos), 1))
+    size = min(recipe.eval.eval_batch_size, len(photos))
     return LabelledPhotos(photos, classes, form_of(recipe), size, recipe.data.num_workers)
 
 
-EVAL_SECTIONS = ("data", "device", "eval")
+# without what cuts training photos: that would change nothing
+EVAL_SECTIONS = ("data.size", "data.short_side", "data.mean", "data.sd", "data.num_workers", "device", "eval")
 EVAL_NEEDS = ()
 
 

@@ -5,6 +5,7 @@ import resource
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from mindvoxel import config
@@ -14,7 +15,7 @@ from mindvoxel.data.photos import SUFFIXES, prepare_photo, read_photo
 from mindvoxel.errors import InputError, WorkError
 from mindvoxel.files import read_json, write_text
 from mindvoxel.log import LOGGER, progress, set_up
-from mindvoxel.prediction.classifier import Classifier, predictions_csv
+from mindvoxel.prediction.classifier import Classifier, likeliest, predictions_csv
 from mindvoxel.prediction.predictor import ENGINES, PRECISIONS, Options
 from mindvoxel.prediction.trained import CHECKPOINTS, find_trained
 
@@ -27,8 +28,8 @@ def is_meant(argv: Sequence[str], model: str | None) -> bool:
     from mindvoxel.zoo import model_names
 
     model = common.flag(argv, "--model") or model
-    record = Path(common.flag(argv, "--model_dir") or ".") / "recipe.json"
-    if model is None and record.is_file():
+    folder = common.flag(argv, "--model_dir")
+    if model is None and folder and (record := Path(folder, "recipe.json")).is_file():
         model = read_json(record, "train.py writes it").get("model")
     return model in model_names() and config.kind_of(model) == "photos"
 
@@ -96,9 +97,10 @@ def _raise(error: OSError):
 def _classify(photos: dict[str, Path], classifier: Classifier, table: Path, batch_size: int) -> None:
     """Write the table of all photos that can be read; raises WorkError that names the others, of a lone photo
     InputError."""
-    begin, done, logits, failed, network = time.perf_counter(), [], [], [], 0.0
-    with progress(total=len(photos), what="classifying", unit="photo") as bar:
-        for names, results in _batches(photos, classifier, batch_size):
+    begin, rows, failed, network = time.perf_counter(), [], [], 0.0
+    bar = progress(total=len(photos), what="classifying", unit="photo")
+    with bar, closing(_batches(photos, classifier, batch_size)) as batches:
+        for names, results in batches:
             read = {n: r for n, r in zip(names, results, strict=True) if not isinstance(r, Exception)}
             for name, fault in zip(names, results, strict=True):
                 if name not in read:
@@ -108,15 +110,16 @@ def _classify(photos: dict[str, Path], classifier: Classifier, table: Path, batc
                     LOGGER.error("%s failed: %s", failed[-1], str(fault) or "not enough memory")
             start = time.perf_counter()
             if read:
-                done += read
-                logits += list(classifier.logits(list(read.values())))
+                for name, logits in zip(read, classifier.logits(list(read.values())), strict=True):
+                    rows += likeliest(name, logits, classifier.classes)
             network += time.perf_counter() - start
             bar.update(len(names))
-    if done:
-        write_text(table, predictions_csv(done, logits, classifier.classes))
+    if rows:
+        write_text(table, predictions_csv(rows))
     total = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    LOGGER.info("%d of %d photos in %.1f s, %.1f a second", len(done), len(photos), total, len(done) / total)
+    done = len(photos) - len(failed)
+    LOGGER.info("%d of %d photos in %.1f s, %.1f a second", done, len(photos), total, done / total)
     LOGGER.info("network %.1f s; peak memory %.0f MB", network, peak)
     if failed:
         more = f" and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
@@ -138,4 +141,5 @@ def _batches(photos: dict[str, Path], classifier: Classifier, size: int) -> Iter
 
     names = list(photos)
     steps = [names[i : i + size] for i in range(0, len(names), size)]
-    return zip(steps, in_order(prepare, steps, num_workers=1, steps_ahead=2), strict=True)
+    with closing(in_order(prepare, steps, num_workers=1, steps_ahead=2)) as results:
+        yield from zip(steps, results, strict=True)

@@ -67,7 +67,7 @@ def check_photo(path: Path) -> str:
         width, height, bits, colours = _png_head(path, data)
         if bits == 16:
             raise InputError(f"{path}: 16 bits a value; save it with 8")
-        if colours == 4 or (colours == 0 and b"tRNS" in data[: data.find(b"IDAT")]):
+        if colours == 4 or (colours == 0 and _is_transparent(data)):
             raise InputError(f"{path}: grey with transparency; save it as RGB, or as grey without it")
     elif data.startswith(b"\xff\xd8"):
         head = read_jpeg_head(path, data)
@@ -101,6 +101,14 @@ def _png_head(path: Path, data: bytes) -> tuple[int, int, int, int]:
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise InputError(f"{path}: damaged, no PNG header; copy it again")
     return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"), data[24], data[25]
+
+
+def _is_transparent(data: bytes) -> bool:
+    """Whether a chunk of a PNG file says which of its colours are transparent; what texts say does not count."""
+    at = len(_PNG_SIGNATURE)
+    while (name := data[at + 4 : at + 8]) not in (b"tRNS", b"IDAT", b""):
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    return name == b"tRNS"
 
 
 def prepare_photo(photo: np.ndarray, form: PhotoForm) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mindvoxel.data.photos import SUFFIXES
 from mindvoxel.datasets.listing import shortened
 from mindvoxel.errors import InputError
+from mindvoxel.headers import require_utf8
 
 SPLITS = ("train", "val")
 
@@ -24,6 +25,11 @@ class Photo:
     def path(self) -> Path:
         return self.folder / self.name
 
+    @property
+    def relative(self) -> str:
+        """CLASS/NAME, as tables name it."""
+        return f"{self.folder.name}/{self.name}"
+
 
 def list_photos(
     root: str | Path, split: str, classes: Sequence[str] | None = None
@@ -32,7 +38,8 @@ def list_photos(
 
     split: train or val.  classes: as a checkpoint names them, by which labels count; without them the sorted folder
     names of ROOT/train. A class may lack in the split; none of the files is opened.
-    Raises InputError where a folder lacks, holds no photograph, or is not of these classes.
+    Raises InputError where a folder lacks, holds no photograph, or is not of these classes, and for names that are not
+    UTF-8, which no table and no checkpoint can hold.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
@@ -64,7 +71,14 @@ def _folders(split: Path) -> list[str]:
         )
     if not names:
         raise InputError(f"{split}: no class folder in it; photos are needed as {split}/CLASS/PHOTO.JPEG")
+    _require_utf8(split, names)
     return names
+
+
+def _require_utf8(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if not name.isascii():  # which is all but free, for 1.3 million names
+            require_utf8(folder / name)
 
 
 def _photos(folder: Path, label: int) -> list[Photo]:
@@ -76,4 +90,5 @@ def _photos(folder: Path, label: int) -> list[Photo]:
         )
     if not names:
         raise InputError(f"{folder}: no photo in it ({', '.join(SUFFIXES)}); put some there, or remove the folder")
+    _require_utf8(folder, names)
     return [Photo(folder, name, label) for name in names]

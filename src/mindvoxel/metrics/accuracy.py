@@ -19,13 +19,3 @@ def ranks_of_truth(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         raise ValueError(f"labels must be 0 to {logits.shape[1] - 1}, got {labels.min()} to {labels.max()}")
     truth = np.take_along_axis(logits, labels[:, None].astype(np.intp), axis=1)
     return (logits >= truth).sum(axis=1) - 1
-
-
-def num_correct(logits: np.ndarray, labels: np.ndarray, k: int) -> int:
-    """How many of N photos have their true class among the k that the network ranks highest; see ranks_of_truth.
-
-    With K classes or more asked for, all of them.
-    """
-    if k < 1:
-        raise ValueError(f"k must be 1 or more, got {k}")
-    return int((ranks_of_truth(logits, labels) < k).sum())

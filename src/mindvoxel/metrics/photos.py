@@ -10,7 +10,6 @@ from mindvoxel.metrics.accuracy import ranks_of_truth
 from mindvoxel.metrics.report import write_rows, write_summary
 
 _TITLES = {"top1": "top-1", "top5": "top-5", "loss": "loss"}
-FIGURES = tuple(_TITLES)
 
 
 def score_photos(logits: np.ndarray, labels: np.ndarray, names: Sequence[str], classes: Sequence[str]) -> list[dict]:
@@ -41,7 +40,7 @@ def sums_of(rows: Sequence[dict]) -> list[float]:
 def shares_of(sums: Sequence[float]) -> dict[str, float]:
     """top1 and top5, from 0 to 1, and loss, the mean over photos; NaN without a photo."""
     num, *figures = sums
-    return {name: value / num if num else float("nan") for name, value in zip(FIGURES, figures, strict=True)}
+    return {name: value / num if num else float("nan") for name, value in zip(_TITLES, figures, strict=True)}
 
 
 def summarise_photos(rows: Sequence[dict], classes: Sequence[str]) -> dict:

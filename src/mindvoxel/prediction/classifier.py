@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -56,15 +56,19 @@ def probabilities_of(logits: np.ndarray) -> np.ndarray:
     return raised / raised.sum(axis=-1, keepdims=True)
 
 
-def predictions_csv(photos: Sequence[str], logits: Sequence[np.ndarray], classes: Sequence[str]) -> str:
-    """predictions.csv: the five likeliest of K classes of each photo (all where K is below), the best first.
+def likeliest(photo: str, logits: np.ndarray, classes: Sequence[str]) -> list[tuple]:
+    """Rows of predictions.csv: the five likeliest of K classes of a photo (all where K is below), the best first.
 
-    logits: (K,) of each photo. Of equal logits the class that comes first does so here.
+    logits: (K,). Of equal logits the class that comes first does so here.
     """
+    order, shares = np.argsort(-logits, kind="stable")[:TOP], probabilities_of(logits)
+    return [(photo, i, classes[k], f"{shares[k]:.6f}") for i, k in enumerate(order, 1)]
+
+
+def predictions_csv(rows: Iterable[tuple]) -> str:
+    """predictions.csv of the rows of all photos."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for photo, values in zip(photos, logits, strict=True):
-        order, shares = np.argsort(-values, kind="stable")[:TOP], probabilities_of(values)
-        writer.writerows((photo, i, classes[k], f"{shares[k]:.6f}") for i, k in enumerate(order, 1))
+    writer.writerows(rows)
     return file.getvalue()

@@ -11,7 +11,7 @@ from mindvoxel.data.photos import PhotoForm, RandomCropFlip, normalize_photo, pr
 from mindvoxel.errors import InputError
 from mindvoxel.files import write_text
 from mindvoxel.log import LOGGER
-from mindvoxel.prediction.classifier import Classifier, predictions_csv, probabilities_of
+from mindvoxel.prediction.classifier import Classifier, likeliest, predictions_csv, probabilities_of
 from mindvoxel.prediction.predictor import Options
 from mindvoxel.prediction.source import Source
 from mindvoxel.train.agreement import MOST_APART, Pairs
@@ -27,7 +27,8 @@ def write_reference(source: Source, folder: Path, images: Sequence[str | Path]) 
     write_png(folder / bundle.PHOTO, photo)
     pairs = _answers(classifier, read_photo(folder / bundle.PHOTO))
     logits = pairs[0][1]
-    write_text(folder / bundle.PREDICTIONS, predictions_csv([Path(bundle.PHOTO).name], logits, classifier.classes))
+    rows = likeliest(Path(bundle.PHOTO).name, logits[0], classifier.classes)
+    write_text(folder / bundle.PREDICTIONS, predictions_csv(rows))
     second, first = np.sort(probabilities_of(logits)[0])[-2:]
     if first - second < 2 * MOST_APART:
         LOGGER.warning(

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 from easydict import EasyDict
@@ -38,11 +37,6 @@ def crop_of(recipe: EasyDict) -> RandomCropFlip | None:
     """How training photos are cut; None: as in evaluation."""
     data = recipe.data
     return RandomCropFlip(data.size, tuple(data.crop_area), tuple(data.crop_aspect)) if data.augment else None
-
-
-def name_of(path: Path) -> str:
-    """A photo's name, with that of its class's folder."""
-    return f"{path.parent.name}/{path.name}"
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ class PhotoLoader:
         with closing(drawn(sample, order, self.batch_size, first, **place)) as steps:
             for step, images in steps:
                 labels = [self.photos[number].label for number in step[self.place.rank :: self.num_ranks]]
-                names = tuple(name_of(self.photos[number].path) for number in step)
+                names = tuple(self.photos[number].relative for number in step)
                 yield Batch(np.stack(images), np.array(labels, np.int32), None, names)
 
     def sample(self, epoch: int, number: int) -> np.ndarray:
@@ -130,7 +124,7 @@ class LabelledPhotos:
             for group, images in zip(groups, batches, strict=True):
                 # the last batch is filled up: another size would be compiled for itself
                 images += [np.zeros_like(images[0])] * (size - len(images))
-                logits, names = predict(np.stack(images))[: len(group)], [name_of(photo.path) for photo in group]
+                logits, names = predict(np.stack(images))[: len(group)], [photo.relative for photo in group]
                 if not np.isfinite(logits).all():
                     first = names[int(np.argmin(np.isfinite(logits).all(1)))]
                     raise WorkError(
