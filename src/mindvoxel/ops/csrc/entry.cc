@@ -37,7 +37,7 @@ int FindGeometry(const Tensors &t) {
 // Whether the source is the first two inputs.
 bool IsJoined(const Tensors &t, int geometry) {
   const int64_t *numbers = static_cast<const int64_t *>(t.data[geometry]);
-  return t.ranks[geometry] == 1 && numbers[t.shapes[geometry][0] - 1] != 0;
+  return t.ranks[geometry] == 1 && t.shapes[geometry][0] > 0 && numbers[t.shapes[geometry][0] - 1] != 0;
 }
 
 void ReadGeometry(const Tensors &t, int i, Case *c) {
