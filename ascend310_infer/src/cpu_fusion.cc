@@ -69,7 +69,8 @@ std::optional<Convolve::Form> without_ends(Convolve::Form form, const NodePtr& s
   const ov::Shape shape = slice->get_input_shape(0);
   const auto list = [&](std::size_t i) { return numbers_of<std::int64_t>(slice->input_value(i)); };
   const auto starts = list(1), stops = list(2), steps = list(3), axes = list(4);
-  const bool is_known = starts.size() == axes.size() && stops.size() == axes.size() && steps.size() == axes.size();
+  const bool is_known =
+      !axes.empty() && starts.size() == axes.size() && stops.size() == axes.size() && steps.size() == axes.size();
   if (!is_known || !all_are(steps, 1) || ov::shape_size(slice->get_output_shape(0)) == 0) return std::nullopt;
   for (std::size_t i = 0; i < axes.size(); i++) {
     if (axes[i] < 2) return std::nullopt;

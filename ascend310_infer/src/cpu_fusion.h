@@ -7,7 +7,8 @@
 
 namespace mindvoxel {
 
-/// Whether most multiplications of the model are in convolutions that these operators compute by Winograd's way.
+/// Whether most multiplications of the model's convolutions are in those that these operators compute by Winograd's
+/// way; grouped ones, which they leave alone, do not count.
 bool suits_cpu_operators(const ov::Model& model);
 
 /// How many of a model's operators were replaced.

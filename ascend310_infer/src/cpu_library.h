@@ -20,6 +20,7 @@ struct CpuLibrary {
   using Operator = int (*)(int count, void** data, int* ranks, std::int64_t** shapes, const char** types, void*, void*);
 
   Operator convolve, normalize;
+  // What the next three set holds for every model of the process: only one may be in use.
   void (*set_threads)(int threads);
   int (*set_bf16)(int on);
   void (*keep_weights)(int on);  ///< weights at one address never change until the next call of this

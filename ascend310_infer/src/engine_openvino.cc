@@ -97,10 +97,10 @@ Convolutions choose_convolutions(const std::shared_ptr<ov::Model>& model, const 
     if (!suits_cpu_operators(*model)) {
       throw CpuOperatorsUnused("few of the multiplications are in float32 kernels of 3 or 5 with channels in 16s");
     }
-    const Replaced count = use_cpu_operators(model);
+    if (ours.set_bf16(bf16 ? 1 : 0) != 0) throw CpuOperatorsUnused("they know no bf16 on this processor");
     ours.set_threads(static_cast<int>(options.threads));
-    if (ours.set_bf16(bf16 ? 1 : 0) != 0) throw std::runtime_error("the operators know no bf16 on this processor");
     ours.keep_weights(1);
+    const Replaced count = use_cpu_operators(model);
     return {true, text(count.convolutions, " of ", count.all_convolutions, " convolutions (", count.blocked,
                        " blocked) and ", count.normalisations, " normalisations by MindVoxel, ", ours.isa)};
   } catch (const CpuOperatorsUnused& reason) {

@@ -237,7 +237,7 @@ CELLS = {
 }  # fmt: skip
 
 
-def _square_of(cell):
+def square_of(cell):
     def loss(x):
         y = cell(x)
         return (y * y).sum()
@@ -261,7 +261,7 @@ def test_cells_equal_mindspores_own(name):
     x = ms.Tensor(rng.normal(size=shape).astype(np.float32))
     results = []
     for cell in (ours, own):
-        value, (dx, dweights) = ms.value_and_grad(_square_of(cell), 0, cell.trainable_params())(x)
+        value, (dx, dweights) = ms.value_and_grad(square_of(cell), 0, cell.trainable_params())(x)
         results.append([value.asnumpy(), dx.asnumpy(), *[d.asnumpy() for d in dweights]])
     for got, want in zip(*results, strict=True):
         assert_close(got, want, relative=1e-5)
@@ -280,70 +280,6 @@ def test_layers_keep_their_own_geometry():
     assert net(ms.Tensor(np.ones((1, 2, 8, 8, 8), np.float32))).shape == (1, 3, 4, 8, 8)
 
 
-@pytest.mark.parametrize("channels", [8, 16], ids=["direct", "by Winograd"])
-def test_equal_runs_give_equal_bits(channels):
-    ms.set_context(mode=ms.GRAPH_MODE)
-
-    def train():
-        rng = np.random.default_rng(0)
-        cell = Conv3d(channels, 16, 3, weight_init="zeros", padding=1, has_bias=True)
-        cell.weight.set_data(ms.Tensor(rng.normal(size=cell.weight.shape).astype(np.float32)))
-        x = ms.Tensor(rng.normal(size=(2, channels, 14, 11, 12)).astype(np.float32))
-        grad = ms.value_and_grad(_square_of(cell), None, cell.trainable_params())
-        for _ in range(4):
-            _, gradients = grad(x)
-            for p, g in zip(cell.trainable_params(), gradients, strict=True):
-                p.set_data(p - 1e-4 * g)
-        return [p.asnumpy().tobytes() for p in cell.trainable_params()]
-
-    assert train() == train()
-
-
-@pytest.mark.parametrize("name", ["3^3 by Winograd", "odd sizes", "2^3 up", "5^3 to two classes by Winograd"])
-def test_kept_weights_change_no_result(name):
-    x, w, bias, _, geometry = draw(name)
-    op, numbers = convolution(geometry, x.shape[1], True)
-    args = [ms.Tensor(a) for a in (x, w, bias)]
-    want = op(*args, numbers).asnumpy()
-    lib = library.load()
-    lib.mindvoxel_keep_weights(1)
-    try:
-        for _ in range(3):
-            assert (op(*args, numbers).asnumpy() == want).all()
-    finally:
-        lib.mindvoxel_keep_weights(0)
-
-
-@pytest.mark.parametrize("kernel", [(3, 3, 3), (1, 3, 3)])
-def test_a_result_larger_than_the_caches(kernel):
-    """Is written past them. Its parts are those of the parts of its source."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((1, 16, 40, 160, 168), np.float32)
-    w = rng.standard_normal((16, 16, *kernel), np.float32)
-    pad = tuple(k // 2 for k in kernel)
-    op, numbers = convolution(Geometry((1, 1, 1), pad, pad, blocked_in=True, blocked_out=True), 16, False)
-    whole = from_blocks(op(ms.Tensor(to_blocks(x)), ms.Tensor(w), numbers).asnumpy())
-    assert whole.nbytes > 64 << 20
-    for part in (np.s_[:, :, :8, :20, :24], np.s_[:, :, -9:, -21:, -24:]):
-        small = from_blocks(op(ms.Tensor(to_blocks(x[part])), ms.Tensor(w), numbers).asnumpy())
-        inner = np.s_[:, :, 1:-1, 1:-1, 1:-1]
-        assert_close(whole[part][inner], small[inner], 2e-5)
-
-
-def test_a_finer_result_larger_than_the_caches():
-    """Its halves are those of the halves of its source, to the bit."""
-    rng = np.random.default_rng(0)
-    x, w = rng.standard_normal((1, 16, 20, 80, 84), np.float32), rng.standard_normal((16, 16, 2, 2, 2), np.float32)
-    geometry = Geometry((2, 2, 2), (0, 0, 0), (0, 0, 0), transposed=True, blocked_in=True, blocked_out=True)
-    op, numbers = convolution(geometry, 16, False)
-    whole = from_blocks(op(ms.Tensor(to_blocks(x)), ms.Tensor(w), numbers).asnumpy())
-    assert whole.nbytes > 64 << 20
-    halves = [
-        from_blocks(op(ms.Tensor(to_blocks(half)), ms.Tensor(w), numbers).asnumpy()) for half in np.split(x, 2, 2)
-    ]
-    assert (whole == np.concatenate(halves, 2)).all()
-
-
 @pytest.mark.parametrize("has_bias", [False, True])
 def test_the_first_layer_computes_no_gradient_of_the_image(has_bias, tmp_path):
     """Both layers have the same geometry, so only the tag tells their gradients apart."""
@@ -351,7 +287,7 @@ def test_the_first_layer_computes_no_gradient_of_the_image(has_bias, tmp_path):
     net = nn.SequentialCell([Conv3d(1, 16, 3, **form), Conv3d(16, 16, 3, **form)])
     ms.set_context(mode=ms.GRAPH_MODE, save_graphs=1, save_graphs_path=str(tmp_path))
     try:
-        ms.grad(_square_of(net), None, net.trainable_params())(ms.Tensor(np.ones((1, 1, 4, 4, 4), np.float32)))
+        ms.grad(square_of(net), None, net.trainable_params())(ms.Tensor(np.ones((1, 1, 4, 4, 4), np.float32)))
     finally:
         ms.set_context(save_graphs=0)
     (compiled,) = tmp_path.rglob("hwopt_d_after_*.ir")

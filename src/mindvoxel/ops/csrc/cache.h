@@ -1,4 +1,5 @@
-// Kernels by what they compute. Building one takes milliseconds (code is generated), using one again none.
+// Kernels by what they compute, and by the address of their weights where they keep what they made of these
+// (Case::keeps_weights). Building one takes milliseconds (code is generated), using one again none.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ class Cache {
   Kernel &Find(const Key &key, Make make) {
     auto found = kernels_.find(key);
     if (found == kernels_.end()) {
-      if (kernels_.size() >= kMost) kernels_.clear();  // a program with this many shapes is not a training loop
+      if (kernels_.size() >= kMost) kernels_.clear();  // more than a network has: its shapes keep changing
       found = kernels_.emplace(key, make()).first;
     }
     return *found->second;

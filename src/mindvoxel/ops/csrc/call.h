@@ -1,4 +1,4 @@
-// What every function that MindSpore calls begins and ends with (ops.Custom, func_type="aot").
+// What every operator begins and ends with, as MindSpore calls it (ops.Custom, func_type="aot").
 #pragma once
 
 #include <omp.h>
@@ -50,7 +50,7 @@ inline void Require(bool condition, const char *what) {
 using Tell = void (*)(const char *message);
 inline Tell tell = [](const char *message) { std::fprintf(stderr, "mindvoxel: %s\n", message); };
 
-// No exception may cross into MindSpore: a message and a status, which MindSpore turns into its own error.
+// No exception may cross into the caller: a message and a status, which the caller turns into an error of its own.
 template <class Work>
 int Guarded(const char *name, Work work) {
   try {

@@ -1,9 +1,11 @@
-// The functions that MindSpore calls (ops.Custom, func_type="aot") and those that Python sets the library up with.
+// The convolutions as MindSpore calls them (ops.Custom, func_type="aot"), and OpenVINO's model in the C++ program
+// (ascend310_infer/src/cpu_operators.cc) in the same way; and the functions that set the library up.
 //
 // Every operator's last input is an int64 tensor that holds what shapes do not tell:
-//   [transposed, strides..., padding before..., padding after..., source blocked, result blocked, source in two
-// tensors], strides and padding one number per space axis. A blocked tensor has its channels in groups of 16: (N, C/16, space..., 16), under the
-// shape (N, C, space...).
+//   [transposed, strides..., padding before..., padding after..., source blocked, result blocked,
+//    source in two tensors],
+// strides and padding one number per space axis. A blocked tensor has its channels in groups of 16:
+// (N, C/16, space..., 16), under the shape (N, C, space...).
 
 #include <cstring>
 #include <string>
@@ -35,7 +37,7 @@ int FindGeometry(const Tensors &t) {
 // Whether the source is the first two inputs.
 bool IsJoined(const Tensors &t, int geometry) {
   const int64_t *numbers = static_cast<const int64_t *>(t.data[geometry]);
-  return t.ranks[geometry] == 1 && numbers[t.shapes[geometry][0] - 1] != 0;
+  return t.ranks[geometry] == 1 && t.shapes[geometry][0] > 0 && numbers[t.shapes[geometry][0] - 1] != 0;
 }
 
 void ReadGeometry(const Tensors &t, int i, Case *c) {
@@ -167,7 +169,7 @@ MINDVOXEL_API int ConvBackwardWeights(int n, void **data, int *ranks, int64_t **
   });
 }
 
-// Counted up when what the operators take or give changes (library.py).
+// Counted up when what these functions take or give changes, as in library.py and the C++ program's cpu_library.cc.
 MINDVOXEL_API int mindvoxel_interface() { return 5; }
 
 // Non-zero if oneDNN works, and is the one that this library was compiled against: another copy in the process

@@ -31,7 +31,7 @@ struct Sums {
 void Moments(const float *x, int64_t count, const float *shift, Sums *sums);
 
 // y = last(act(z) + residual); the residual may be null: then y = act(z). `spread`: one number of it is for 16 of x.
-// `past_caches`: y, which begins at a multiple of 64 bytes, is written straight to memory.
+// `past_caches`: y, whose vectors all begin at a multiple of 64 bytes, is written straight to memory.
 using Apply = void (*)(const float *x, const float *residual, bool spread, int64_t count, const Affine &affine,
                        float *y, bool past_caches);
 // Adds the sums of dz and of dz * (x - mean). `residual_gradient` (or null) becomes the gradient of the sum that `last`

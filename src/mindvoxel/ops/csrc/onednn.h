@@ -29,8 +29,8 @@ bool HasAmx();
 // "avx2", "avx512", "avx512_bf16" or "amx": what oneDNN will use.
 const char *IsaName();
 
-// Cores that this process may use: the smallest of OMP_NUM_THREADS, the affinity mask and the cgroup's CPU quota, counted
-// at the first call; or what SetThreads was given.
+// Cores that this process may use: what SetThreads was given; else the smallest of OMP_NUM_THREADS, the affinity mask
+// and the cgroup's CPU quota, counted at the first call.
 int NumThreads();
 void SetThreads(int threads);
 

@@ -12,8 +12,8 @@ constexpr int kLanes = 16;
 inline int64_t BlocksAtOnce(int64_t channels) { return channels % (2 * kLanes) == 0 ? 2 : 1; }
 
 // For `count` voxels: out(voxel) = bias + sum over the `terms` lines of line(voxel) * b. b is (terms, 16, blocks, 16),
-// out and bias are `blocks` lines and vectors, 1 or 2 of them; bias may be null. `past_caches`: `out`, which begins at a
-// multiple of 64 bytes, is written straight to memory.
+// out and bias are `blocks` lines and vectors, 1 or 2 of them; bias may be null. `past_caches`: `out`, whose vectors
+// all begin at a multiple of 64 bytes, is written straight to memory.
 void Multiply(const float *const *lines, int64_t terms, int64_t step, int64_t count, const float *b, int64_t blocks,
               const float *bias, float *const *out, int64_t out_step, bool past_caches);
 

@@ -25,7 +25,8 @@ class Input {
   std::optional<dnnl::reorder> convert_;
 };
 
-// The weights' way into the primitive's layout; `keeps`: they stay as they are, and so does what became of them.
+// The weights' way into the primitive's layout. `keeps`: every call brings the same numbers, which are converted in the
+// first one only.
 class Weights {
  public:
   Weights() = default;

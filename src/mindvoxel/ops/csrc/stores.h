@@ -5,7 +5,7 @@
 
 namespace mindvoxel {
 
-// `floats` of a tensor that is larger than the caches of a core complex, and whose vectors do not cross cache lines.
+// Whether a tensor of so many floats is larger than most caches, and begins at a cache line, as such stores need.
 inline bool GoesPastCaches(const float *data, int64_t floats) {
   constexpr int64_t kLarge = (int64_t{64} << 20) / static_cast<int64_t>(sizeof(float));
   return floats >= kLarge && reinterpret_cast<std::uintptr_t>(data) % 64 == 0;

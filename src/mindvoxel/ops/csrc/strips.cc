@@ -90,7 +90,8 @@ void Strips::Gradient(const float *diff_dst, const float *zeros, int64_t g, floa
   for (int64_t s = 0; s < InGroup(g); s++) {
     const Place at = Locate(g * group_ + s);
     for (int64_t c = 0; c < shape_.channels_out; c += kLanes) {
-      const float *block = Block<const float>(diff_dst, shape_.out, at.image, c, shape_.channels_out, shape_.channels_out);
+      const int64_t channels = shape_.channels_out;
+      const float *block = Block<const float>(diff_dst, shape_.out, at.image, c, channels, channels);
       FindRows(block, shape_.out, at.depth, at.height, variant_.outputs_depth, variant_.outputs_height, zeros, rows);
       variant_.gradient(rows, kLanes, shape_.out[2], points + s * shape_.out[2] * shape_.channels_out + c,
                         result_stride(), shape_.channels_out);

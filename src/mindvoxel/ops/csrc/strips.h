@@ -18,8 +18,10 @@ struct Shape {
   int64_t step;  // stride along the width; along the other axes it is 1
 };
 
-// A strip is the variant's outputs along depth and height, 4 x 4 or 6 x 6 rows of the result, whole along the width. Threads work on groups of strips, so that the points of a
-// group stay in the core's cache. Tensors are blocked (N, C/16, D, H, W, 16), points (point, strip, width, C).
+// A strip is as many rows of the result as the variant computes at a time along depth and height (4 x 4 or 6 x 6, and
+// 1 x 4 or 1 x 6 where the kernel has no depth), whole along the width. Threads work on groups of strips, so that the
+// points of a group stay in the core's cache. Tensors are blocked (N, C/16, D, H, W, 16), points are (point, strip,
+// width, C).
 class Strips {
  public:
   Strips(const Case &c, const winograd::Variant &variant);

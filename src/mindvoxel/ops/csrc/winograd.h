@@ -1,9 +1,10 @@
-// Convolutions of stride 1 by Winograd's way: along depth and height 4 x 4 outputs at a time are computed as products
-// in transformed space, (4 + r - 1)^2 of them instead of 16 r^2, or 6 x 6 as (6 + r - 1)^2 instead of 36 r^2; along the
-// width taps are summed as usual.
+// Convolutions of stride 1 by Winograd's way: along depth and height m x m outputs at a time, m being 4 or 6, are
+// computed as products in transformed space, (m + r - 1)^2 of them instead of m^2 r^2 for a kernel of r taps; along
+// the width taps are summed as usual.
 //
-// By 4 outputs 5^3 kernels need 6.25 times fewer multiplications and 3^3 kernels 4 times fewer, by 6 outputs 9 and 5
-// times, all in f32; the rounding error is some ten times that of direct summation, a hundredth of that of bf16 at most.
+// With 4 outputs 5^3 kernels need 6.25 times fewer multiplications and 3^3 kernels 4 times fewer, with 6 outputs 9 and
+// 5 times, all in f32. The rounding error is some ten times that of direct summation, with 6 outputs of a kernel of 5 a
+// hundred times (winograd_matrices.h), which is still far below that of bf16.
 #pragma once
 
 #include <memory>

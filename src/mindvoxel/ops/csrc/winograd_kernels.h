@@ -11,8 +11,8 @@ constexpr int kLanes = 16;
 // Rows and points of the two axes are numbered depth * (number along the height) + height.
 using Scatter = void (*)(const float *const *rows, int64_t row_step, int64_t count, float *points, int64_t point_stride,
                          int64_t point_step);
-// points -> rows, the other way round; null rows are left out, `bias` (16 numbers or null) is added. `past_caches`: rows
-// are written straight to memory, and every vector of them begins at a multiple of 64 bytes.
+// points -> rows, the other way round; null rows are left out, `bias` (16 numbers or null) is added. `past_caches`: the
+// rows, whose vectors all begin at a multiple of 64 bytes, are written straight to memory.
 using Gather = void (*)(const float *points, int64_t point_stride, int64_t point_step, int64_t count,
                         float *const *rows, int64_t row_step, const float *bias, bool past_caches);
 

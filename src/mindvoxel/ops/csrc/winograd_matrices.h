@@ -1,6 +1,6 @@
-// The transforms of Winograd's way along one axis: Toom-Cook matrices (Lavin and Gray, "Fast algorithms for convolutional
-// neural networks", 2016). F(m, r) gives m outputs of a kernel with r taps; the rounding errors below are those of a
-// layer of 32 channels along two axes, relative to the result (root of the mean square, in float32).
+// The transforms of Winograd's way along one axis: Toom-Cook matrices (Lavin and Gray, "Fast algorithms for
+// convolutional neural networks", 2016). F(m, r) gives m outputs of a kernel with r taps; the rounding errors below are
+// those of a layer of 32 channels along two axes, relative to the result (root of the mean square, in float32).
 //
 // Only for files that are compiled for AVX-512: all is local to them.
 #pragma once
