@@ -12,7 +12,8 @@ namespace mindvoxel {
 namespace {
 
 bool is_sum(const ov::Node* node) {
-  return ov::is_type<ov::op::v1::Add>(node) && node->get_input_shape(0) == node->get_input_shape(1);
+  return ov::is_type<ov::op::v1::Add>(node) && node->get_input_partial_shape(0).is_static() &&
+         node->get_input_partial_shape(0) == node->get_input_partial_shape(1);
 }
 
 bool is_concat(const ov::Node* node) {
