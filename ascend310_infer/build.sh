@@ -98,6 +98,6 @@ add_operators() {
 }
 if [ "$(uname -m)" = x86_64 ] && has_openvino; then
   lacking=$(add_operators)
-  [ -z "$lacking" ] || echo "build.sh: --device cpu is up to twice as slow without this project's operators: $lacking"
+  [ -z "$lacking" ] || echo "build.sh: --device cpu takes up to 6 times as long without this project's operators: $lacking"
 fi
 echo "build.sh: $build/infer"
